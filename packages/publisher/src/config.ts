@@ -1,0 +1,126 @@
+import {
+  brokerSecrets,
+  brokerSettings,
+  brokerVariables,
+  clientCertificateCheck,
+  modeVariable,
+} from "@pipeline-heartbeat/shared/broker-config.ts";
+import {
+  count,
+  type Env,
+  flag,
+  notYetSupported,
+  oneOf,
+  parseConfig,
+  port,
+  readTextFile,
+  seconds,
+  variable,
+} from "@pipeline-heartbeat/shared/config.ts";
+import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
+import * as z from "zod";
+import type { Detail } from "./compose.ts";
+import { parseTargets } from "./targets.ts";
+
+/** Upstream's default. */
+const PUBLISH_INTERVAL_S = 60;
+const MAX_PROBE_INTERVAL_S = 10;
+const PUBLISHER_CONFIG_PATH = "/publisher_config.json";
+
+const DETAILS: readonly Detail[] = ["none", "code", "text"];
+
+export type PublisherConfig = ReturnType<typeof readConfig>;
+
+/** @throws {ConfigError} with every problem of the environment and of publisher_config.json */
+export function readConfig(environment: Env) {
+  const env = parseConfig(schema, environment, {
+    secrets: [...brokerSecrets],
+    checks: [clientCertificateCheck],
+  });
+  const publishIntervalMs = env.PUBLISH_INTERVAL;
+  const broker = brokerSettings(env);
+  return {
+    site: env.HEARTBEAT_SITE,
+    broker,
+    topology: {
+      exchange: env.RABBITMQ_EXCHANGE,
+      queue: env.RABBITMQ_QUEUE,
+      routingKey: env.RABBITMQ_ROUTING_KEY,
+      declare: env.RABBITMQ_DECLARE,
+    },
+    management: {
+      url:
+        env.RABBITMQ_MANAGEMENT_URL ??
+        managementUrl(broker.host, broker.tls !== undefined, env.RABBITMQ_MANAGEMENT_PORT),
+      user: broker.user,
+      password: broker.password,
+      vhost: broker.vhost,
+      tls: broker.tls,
+    },
+    targets: env.PUBLISHER_CONFIG_PATH.targets,
+    warnings: env.PUBLISHER_CONFIG_PATH.warnings,
+    publishIntervalMs,
+    publishOnChange: env.PUBLISH_ON_CHANGE,
+    probeIntervalMs: env.PROBE_INTERVAL ?? Math.min(publishIntervalMs, MAX_PROBE_INTERVAL_S * 1000),
+    probeTimeoutMs: env.PROBE_TIMEOUT,
+    probeConcurrency: env.PROBE_CONCURRENCY,
+    format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
+    detail: env.HEARTBEAT_DETAIL,
+  };
+}
+
+const schema = z.object({
+  ...brokerVariables,
+  HEARTBEAT_MODE: modeVariable("publisher"),
+  RABBITMQ_MANAGEMENT_PORT: port(undefined),
+  RABBITMQ_MANAGEMENT_URL: variable(
+    "a URL such as https://mq.example:15671, without path, user or password",
+    httpOrigin,
+    undefined,
+  ),
+  RABBITMQ_CONSUMER_SOURCE: oneOf(["auto", "management"], "auto"),
+  HEARTBEAT_SITE: variable(
+    "1 to 64 of A-Z a-z 0-9 _ . -",
+    (name) => (SITE_PATTERN.test(name) ? name : undefined),
+    "default",
+  ),
+  HEARTBEAT_FORMAT: oneOf(["1", "2"], "2"),
+  HEARTBEAT_DETAIL: oneOf(DETAILS, "code"),
+  HEARTBEAT_SIGNING_KEY: notYetSupported(),
+  HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
+  LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
+  PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
+  PUBLISH_ON_CHANGE: flag(true),
+  PUBLISHER_CONFIG_PATH: targetsFile(PUBLISHER_CONFIG_PATH),
+  PROBE_INTERVAL: seconds(undefined, 0.1, 86_400),
+  PROBE_TIMEOUT: seconds(5_000, 0.1, 600),
+  PROBE_CONCURRENCY: count(100, 1, 10_000),
+});
+
+/** The path of publisher_config.json; the value is what the file asks to be watched. */
+function targetsFile(fallback: string) {
+  return z
+    .string()
+    .optional()
+    .transform((path, context) => {
+      const file = readTextFile(path || fallback);
+      const parsed = file.ok ? parseTargets(file.text) : { ok: false as const, problems: [file.problem] };
+      if (parsed.ok) return parsed;
+      for (const problem of parsed.problems)
+        context.addIssue(file.ok ? `${path || fallback}: ${problem}` : problem);
+      return z.NEVER;
+    });
+}
+
+function managementUrl(host: string, isTls: boolean, port: number | undefined): string {
+  const hostInUrl = host.includes(":") ? `[${host}]` : host;
+  return `${isTls ? "https" : "http"}://${hostInUrl}:${port ?? (isTls ? 15_671 : 15_672)}`;
+}
+
+function httpOrigin(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isOrigin =
+    url && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.username && !url.search;
+  return isOrigin ? url.origin : undefined;
+}

@@ -1,0 +1,132 @@
+import { type Management, ManagementError, type QueueConsumer } from "./management.ts";
+import type { Observation, Probe, Target } from "../probe.ts";
+import type { TagPattern } from "../tag-pattern.ts";
+
+export interface QueueTarget {
+  readonly queue: string;
+  readonly listeners: readonly Listener[];
+}
+
+export interface Listener {
+  readonly name: string;
+  readonly matches: TagPattern;
+}
+
+export interface ConsumersOptions {
+  readonly queues: readonly QueueTarget[];
+  readonly management: Management;
+  /** Date.now() of our own connection to the broker: its restart empties the statistics. */
+  readonly brokerConnectedAtMs: () => number | undefined;
+  readonly now: () => number;
+}
+
+/** After a restart of the broker the list of consumers can be falsely empty for about this long. */
+const EMPTY_LIST_DOUBT_MS = 10_000;
+
+/**
+ * Looks whether each expected consumer is attached to its queue: all queues in one call where the user may see all
+ * consumers, queue by queue otherwise. Each queue's target comes before those of its listeners.
+ */
+export function consumersProbe({ queues, management, brokerConnectedAtMs, now }: ConsumersOptions): Probe {
+  const attached = attachedConsumers(queues, management);
+  return {
+    targets: queues.flatMap(targetsOf),
+    // The statistics lag by up to 5 s: a second look before the next interval would see the same.
+    confirmAfterMs: undefined,
+    async look(signal) {
+      const startedMs = performance.now();
+      const observations = await lookAt(signal);
+      const latencyMs = Math.round((performance.now() - startedMs) * 10) / 10;
+      return observations.map((observation) => ({ ...observation, latencyMs }));
+    },
+  };
+
+  async function lookAt(signal: AbortSignal): Promise<Observation[]> {
+    try {
+      const consumers = await attached(signal);
+      if (isEmpty(consumers) && isFresh(brokerConnectedAtMs(), now())) {
+        return all({ state: "unknown", reason: "list_empty_after_connect" });
+      }
+      return queues.flatMap((queue) => judgeQueue(queue, consumers.get(queue.queue)));
+    } catch (error) {
+      if (!(error instanceof ManagementError)) throw error;
+      return all({ state: "unknown", reason: error.reason, detail: error.message });
+    }
+  }
+
+  function all(observation: Observation): Observation[] {
+    return queues.flatMap(targetsOf).map(() => observation);
+  }
+}
+
+function targetsOf({ queue, listeners }: QueueTarget): Target[] {
+  return [
+    { kind: "queue", name: queue, section: "queues", probe: "consumers" },
+    ...listeners.map(({ name }): Target => ({
+      kind: "service",
+      name,
+      section: "services",
+      probe: "consumers",
+    })),
+  ];
+}
+
+/** The queue's own observation and one for each listener. `consumers` is undefined when there is no such queue. */
+export function judgeQueue(
+  { listeners }: QueueTarget,
+  consumers: readonly QueueConsumer[] | undefined,
+): Observation[] {
+  if (!consumers) {
+    const missing: Observation = { state: "down", reason: "queue_missing" };
+    return [missing, ...listeners.map(() => missing)];
+  }
+  const found = listeners.map((listener) => judgeListener(listener, consumers));
+  const worst = found.find(({ state }) => state === "down") ?? found.find(({ state }) => state === "unknown");
+  return [worst ?? { state: "up" }, ...found];
+}
+
+function judgeListener({ matches }: Listener, consumers: readonly QueueConsumer[]): Observation {
+  const matching = consumers.filter(({ tag }) => matches(tag));
+  if (matching.some(({ activity }) => ATTACHED.has(activity))) return { state: "up" };
+  return matching.length > 0
+    ? { state: "unknown", reason: "consumer_inactive" }
+    : { state: "down", reason: "consumer_missing" };
+}
+
+/** `waiting` is the stand-by of a single active consumer: attached, too. */
+const ATTACHED: ReadonlySet<string> = new Set(["up", "single_active", "waiting"]);
+
+/** The consumers of each queue; undefined stands for a queue that does not exist. */
+type Attached = ReadonlyMap<string, readonly QueueConsumer[] | undefined>;
+
+function attachedConsumers(queues: readonly QueueTarget[], management: Management) {
+  const names = [...new Set(queues.map(({ queue }) => queue))];
+  let seesAll = false;
+
+  return async (signal: AbortSignal): Promise<Attached> => {
+    let listed = seesAll ? byQueue(await management.consumers(signal)) : undefined;
+    if (listed && names.every((queue) => listed?.has(queue))) return listed;
+    // Asked again whenever something is missing: a user who lost the tag sees only his own consumers, with 200.
+    seesAll = await management.seesAllConsumers(signal);
+    if (!seesAll) listed = new Map();
+    listed ??= byQueue(await management.consumers(signal));
+    // The list has no line for a queue without consumers, whether it exists or not.
+    const unlisted = names.filter((queue) => !listed.has(queue));
+    const asked = unlisted.map(
+      async (queue) => [queue, await management.consumersOf(queue, signal)] as const,
+    );
+    return new Map([...listed, ...(await Promise.all(asked))]);
+  };
+}
+
+function byQueue(consumers: readonly QueueConsumer[]): Map<string, QueueConsumer[]> {
+  return Map.groupBy(consumers, ({ queue }) => queue);
+}
+
+function isEmpty(attached: Attached): boolean {
+  return [...attached.values()].every((consumers) => !consumers || consumers.length === 0);
+}
+
+function isFresh(connectedAtMs: number | undefined, nowMs: number): boolean {
+  return connectedAtMs === undefined || nowMs - connectedAtMs < EMPTY_LIST_DOUBT_MS;
+}

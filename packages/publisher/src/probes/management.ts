@@ -1,0 +1,142 @@
+import type { BrokerTls } from "@pipeline-heartbeat/shared/broker-config.ts";
+import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { Agent, request } from "undici";
+import * as z from "zod";
+import type { Reason } from "../probe.ts";
+
+export interface ManagementSettings {
+  /** Without a slash at the end, such as `https://mq.example:15671`. */
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+  readonly vhost: string;
+  readonly tls: BrokerTls | undefined;
+}
+
+export interface QueueConsumer {
+  readonly queue: string;
+  readonly tag: string;
+  readonly activity: string;
+}
+
+/** The management API could not be asked, or gave no answer that tells anything. */
+export class ManagementError extends Error {
+  override readonly name = "ManagementError";
+  readonly reason: Reason;
+
+  constructor(reason: Reason, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** The part of RabbitMQ's management API that tells which consumers are attached. All reject with ManagementError. */
+export interface Management {
+  /** Whether the user sees other users' consumers in the list of all: only with one of two tags. */
+  seesAllConsumers(signal: AbortSignal): Promise<boolean>;
+  /** All consumers of the vhost, in one call. */
+  consumers(signal: AbortSignal): Promise<QueueConsumer[]>;
+  /** The consumers of one queue, whoever they belong to; undefined when there is no such queue. */
+  consumersOf(queue: string, signal: AbortSignal): Promise<QueueConsumer[] | undefined>;
+  close(): Promise<void>;
+}
+
+/** Many thousands of consumers fit; a reply that never ends does not. */
+const MAX_REPLY_BYTES = 64 * 1024 * 1024;
+/** Queues are asked for side by side only where the user may not see the list of all. */
+const MAX_CONNECTIONS = 8;
+const DETAIL_LENGTH = 200;
+
+export function management(settings: ManagementSettings): Management {
+  const { tls } = settings;
+  const agent = new Agent({
+    connections: MAX_CONNECTIONS,
+    maxResponseSize: MAX_REPLY_BYTES,
+    connect: tls ? { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName } : {},
+  });
+  const vhost = encodeURIComponent(settings.vhost);
+  const authorization = `Basic ${Buffer.from(`${settings.user}:${settings.password}`).toString("base64")}`;
+
+  /** Undefined for 404. */
+  async function get<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    signal: AbortSignal,
+  ): Promise<z.output<Schema> | undefined> {
+    const { statusCode, text } = await ask(path, signal);
+    if (statusCode === 404) return undefined;
+    if (statusCode !== 200) throw statusProblem(statusCode, text);
+    const parsed = schema.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    throw new ManagementError("management_failed", "the answer of the management API was not understood");
+  }
+
+  async function ask(path: string, signal: AbortSignal): Promise<{ statusCode: number; text: string }> {
+    try {
+      const { statusCode, body } = await request(`${settings.url}/api/${path}`, {
+        dispatcher: agent,
+        headers: { authorization },
+        signal,
+      });
+      return { statusCode, text: await body.text() };
+    } catch (error) {
+      if (signal.aborted) throw new ManagementError("timeout", "the management API did not answer in time");
+      const cause = errorCode(error) ?? String(error);
+      throw new ManagementError("management_unreachable", `the management API cannot be reached: ${cause}`);
+    }
+  }
+
+  return {
+    async seesAllConsumers(signal) {
+      const tags = (await get("whoami", whoamiSchema, signal))?.tags ?? [];
+      return tags.includes("administrator") || tags.includes("monitoring");
+    },
+    async consumers(signal) {
+      const columns = "queue.name,consumer_tag,activity_status";
+      const list = await get(`consumers/${vhost}?columns=${columns}`, consumersSchema, signal);
+      if (list) return list;
+      throw new ManagementError("management_failed", "the management API knows no such vhost");
+    },
+    async consumersOf(queue, signal) {
+      const path = `queues/${vhost}/${encodeURIComponent(queue)}?columns=name,consumer_details`;
+      return (await get(path, queueSchema, signal))?.consumer_details;
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+function statusProblem(statusCode: number, text: string): ManagementError {
+  if (/stats in management ui are disabled/i.test(text)) {
+    return new ManagementError("statistics_disabled", "the management API has its statistics switched off");
+  }
+  const refused = statusCode === 401 || statusCode === 403;
+  const detail = `the management API answered ${statusCode}: ${text.slice(0, DETAIL_LENGTH)}`;
+  return new ManagementError(refused ? "management_refused" : "management_failed", detail);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the schema refuses it
+  }
+}
+
+const consumerSchema = z
+  .object({
+    queue: z.object({ name: z.string() }),
+    consumer_tag: z.string(),
+    /** Absent before RabbitMQ 3.8. */
+    activity_status: z.string().default("unknown"),
+  })
+  .transform(({ queue, consumer_tag: tag, activity_status: activity }): QueueConsumer => {
+    return { queue: queue.name, tag, activity };
+  });
+
+const consumersSchema = z.array(consumerSchema);
+const queueSchema = z.object({ consumer_details: consumersSchema });
+
+/** RabbitMQ before 3.9 gave the tags as one text with commas. */
+const whoamiSchema = z.object({
+  tags: z.union([z.array(z.string()), z.string().transform((text) => text.split(","))]),
+});

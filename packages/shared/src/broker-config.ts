@@ -1,0 +1,88 @@
+import * as z from "zod";
+import { type Env, flag, oneOf, optionalFile, optionalText, port, text } from "./config.ts";
+import type { Declare } from "./topology.ts";
+
+export interface BrokerSettings {
+  readonly host: string;
+  readonly amqpPort: number;
+  readonly user: string;
+  readonly password: string;
+  readonly vhost: string;
+  readonly tls: BrokerTls | undefined;
+}
+
+/** Certificates are PEM texts. Without `ca` the system's authorities are trusted. */
+export interface BrokerTls {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** The name that the broker's certificate is checked against. */
+  readonly serverName: string;
+}
+
+const DECLARE: readonly Declare[] = ["all", "queue", "none"];
+
+/** The RABBITMQ_ variables that both services read. */
+export const brokerVariables = {
+  RABBITMQ_HOST: text("localhost"),
+  RABBITMQ_PORT: port(5672),
+  RABBITMQ_TLS: flag(false),
+  RABBITMQ_TLS_PORT: port(5671),
+  RABBITMQ_CA_CERT_PATH: optionalFile(),
+  RABBITMQ_CLIENT_CERT_PATH: optionalFile(),
+  RABBITMQ_CLIENT_KEY_PATH: optionalFile(),
+  RABBITMQ_SERVER_NAME: optionalText(),
+  RABBITMQ_USER: text("guest"),
+  RABBITMQ_PASS: text("guest"),
+  RABBITMQ_VHOST: text("/"),
+  RABBITMQ_EXCHANGE: text("my_topic_exchange"),
+  RABBITMQ_QUEUE: text("my_queue"),
+  RABBITMQ_ROUTING_KEY: text("service.heartbeat"),
+  RABBITMQ_DECLARE: oneOf(DECLARE, "all"),
+};
+
+type BrokerVariables = z.output<z.ZodObject<typeof brokerVariables>>;
+
+export const brokerSecrets = ["RABBITMQ_PASS"];
+
+/** Client certificate and key come together. */
+export function clientCertificateCheck(env: Env): string | undefined {
+  const [cert, key] = [env["RABBITMQ_CLIENT_CERT_PATH"], env["RABBITMQ_CLIENT_KEY_PATH"]];
+  return Boolean(cert) === Boolean(key)
+    ? undefined
+    : "RABBITMQ_CLIENT_CERT_PATH, RABBITMQ_CLIENT_KEY_PATH: set both or neither";
+}
+
+export function brokerSettings(env: BrokerVariables): BrokerSettings {
+  return {
+    host: env.RABBITMQ_HOST,
+    amqpPort: env.RABBITMQ_TLS ? env.RABBITMQ_TLS_PORT : env.RABBITMQ_PORT,
+    user: env.RABBITMQ_USER,
+    password: env.RABBITMQ_PASS,
+    vhost: env.RABBITMQ_VHOST,
+    tls: env.RABBITMQ_TLS
+      ? {
+          ca: env.RABBITMQ_CA_CERT_PATH,
+          cert: env.RABBITMQ_CLIENT_CERT_PATH,
+          key: env.RABBITMQ_CLIENT_KEY_PATH,
+          serverName: env.RABBITMQ_SERVER_NAME ?? env.RABBITMQ_HOST,
+        }
+      : undefined,
+  };
+}
+
+/**
+ * HEARTBEAT_MODE is upstream's role switch: there, anything but `publisher` means subscriber. Here each role has an
+ * image of its own, so it is tolerated where it agrees.
+ */
+export function modeVariable(role: "publisher" | "subscriber") {
+  return z
+    .string()
+    .optional()
+    .transform((mode, context) => {
+      if (mode === undefined || mode === "") return;
+      const asked = mode.toLowerCase() === "publisher" ? "publisher" : "subscriber";
+      if (asked !== role)
+        context.addIssue(`asks for the ${asked}, this is the ${role}: use the ${asked}'s image`);
+    });
+}

@@ -1,0 +1,225 @@
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ChannelModel, type ConfirmChannel, connect } from "amqplib";
+import type { Logger } from "pino";
+import { backoffMs } from "./backoff.ts";
+import type { BrokerSettings, BrokerTls } from "./broker-config.ts";
+import { brokerProblem } from "./broker-problem.ts";
+import { outageLog } from "./outage.ts";
+import { ensureTopology, type Topology } from "./topology.ts";
+
+/** A dead connection is noticed after two to three of these. */
+const AMQP_HEARTBEAT_S = 10;
+const CONNECT_TIMEOUT_MS = 10_000;
+const CONFIRM_TIMEOUT_MS = 10_000;
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 2_000;
+const STABLE_AFTER_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 1_500;
+
+/** One connection with its channel, while it lasts. `lost` is aborted when it ends. */
+export interface BrokerSession {
+  readonly channel: ConfirmChannel;
+  readonly lost: AbortSignal;
+}
+
+/** A connection to the broker that comes back by itself. */
+export interface Broker {
+  /** Date.now() when the current session was opened; undefined while there is none. */
+  readonly connectedAtMs: number | undefined;
+  /**
+   * Publishes a persistent message and waits for the broker's confirm.
+   * Rejects when there is no session, when the message is refused or reaches no queue, and when no confirm comes in
+   * time. Then it may have arrived nevertheless: sending it again must do no harm.
+   */
+  publish(body: Buffer, properties: MessageProperties): Promise<void>;
+  /** Lets the session's release run, closes channel and connection in this order, within 1.5 s. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface MessageProperties {
+  readonly messageId: string;
+  /** Unix milliseconds. */
+  readonly timestampMs: number;
+  readonly expirationMs: number;
+}
+
+export interface BrokerOptions {
+  readonly settings: BrokerSettings;
+  readonly topology: Topology;
+  /** Shown in the broker's list of connections. */
+  readonly connectionName: string;
+  readonly log: Logger;
+  /** Runs after each connect, the first and every later one, on a fresh channel; rejecting ends the session. */
+  readonly open: (session: BrokerSession) => Promise<void>;
+  /** Runs before an orderly close of the session, for what is still in hand. */
+  readonly release?: () => Promise<void>;
+}
+
+/** Starts connecting and returns at once. There is one way to a session, for the first time and for every later one. */
+export function connectBroker(options: BrokerOptions): Broker {
+  const { settings, topology, log } = options;
+  const closing = new AbortController();
+  const outage = outageLog("broker", log);
+  let current: { session: BrokerSession; connection: ChannelModel; openedAtMs: number } | undefined;
+  let notesLogged = "";
+
+  async function run(): Promise<void> {
+    for (let attempt = 0; !closing.signal.aborted; attempt += 1) {
+      const startedMs = performance.now();
+      try {
+        await runSession();
+        if (!closing.signal.aborted) outage.failed("the connection was lost");
+      } catch (error) {
+        outage.failed(brokerProblem(error, settings));
+      }
+      // Only what lasted counts as a success; what fails at once again and again is tried less and less often.
+      if (performance.now() - startedMs > STABLE_AFTER_MS) attempt = 0;
+      await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, {
+        signal: closing.signal,
+      }).catch(
+        () => {}, // closed meanwhile: the loop ends
+      );
+    }
+  }
+
+  /** Resolves when the session has ended, rejects when it could not be opened. */
+  async function runSession(): Promise<void> {
+    const connection = await dial(settings, options.connectionName);
+    const ended = new AbortController();
+    let cause: unknown;
+    // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
+    connection.on("error", (error) => (cause = error));
+    connection.once("close", () => ended.abort());
+    try {
+      if (closing.signal.aborted) return;
+      const notes = (await ensureTopology(connection, topology)).join("; ");
+      if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
+      notesLogged = notes;
+      const channel = await connection.createConfirmChannel();
+      channel.on("error", (error) => (cause = error));
+      // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
+      channel.once("close", () => void closeQuietly(connection));
+      const session = { channel, lost: ended.signal };
+      current = { session, connection, openedAtMs: Date.now() };
+      await options.open(session);
+      outage.recovered();
+      log.info({ host: settings.host, port: settings.amqpPort }, "broker connected");
+      if (!ended.signal.aborted) await once(ended.signal, "abort");
+      if (cause !== undefined) throw cause;
+    } finally {
+      current = undefined;
+      await closeQuietly(connection);
+      ended.abort();
+    }
+  }
+
+  const running = run();
+
+  return {
+    get connectedAtMs() {
+      return current?.openedAtMs;
+    },
+    async publish(body, properties) {
+      if (!current) throw new Error("the broker is not connected");
+      await publishConfirmed(current.session, topology, body, properties);
+    },
+    async close() {
+      closing.abort();
+      const deadline = sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false });
+      const session = current;
+      if (session) {
+        await Promise.race([closeInOrder(session.session.channel, options.release), deadline]);
+        await Promise.race([closeQuietly(session.connection), deadline]);
+      }
+      await Promise.race([running, deadline]);
+    },
+  };
+}
+
+async function dial(settings: BrokerSettings, connectionName: string): Promise<ChannelModel> {
+  const { host, amqpPort, user, password, vhost, tls } = settings;
+  return await connect(
+    {
+      protocol: tls ? "amqps" : "amqp",
+      hostname: host,
+      port: amqpPort,
+      username: user,
+      password,
+      // amqplib decodes it, also when it does not come out of a URL.
+      vhost: encodeURIComponent(vhost),
+      heartbeat: AMQP_HEARTBEAT_S,
+    },
+    {
+      timeout: CONNECT_TIMEOUT_MS,
+      noDelay: true,
+      clientProperties: { connection_name: connectionName },
+      ...(tls && tlsOptions(tls)),
+    },
+  );
+}
+
+function tlsOptions({ serverName, ca, cert, key }: BrokerTls) {
+  return { servername: serverName, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+}
+
+/** The channel first: closing the connection right after an acknowledgement loses it. */
+async function closeInOrder(
+  channel: ConfirmChannel,
+  release: (() => Promise<void>) | undefined,
+): Promise<void> {
+  await release?.();
+  await channel.close().catch(() => {}); // already closed
+}
+
+async function closeQuietly(connection: ChannelModel): Promise<void> {
+  await connection.close().catch(() => {}); // already closed, or being closed by somebody else
+}
+
+/** @throws when the message is refused, returned as unroutable, or not confirmed in time */
+async function publishConfirmed(
+  { channel, lost }: BrokerSession,
+  { exchange, queue, routingKey }: Topology,
+  body: Buffer,
+  { messageId, timestampMs, expirationMs }: MessageProperties,
+): Promise<void> {
+  let returned = false;
+  const onReturn = (message: { properties: { messageId?: unknown } }) => {
+    if (message.properties.messageId === messageId) returned = true;
+  };
+  // RabbitMQ sends the return before the confirm.
+  channel.on("return", onReturn);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onLost = () => reject(new Error("the connection was lost before the confirm"));
+  lost.addEventListener("abort", onLost);
+  const timer = setTimeout(
+    () => reject(new Error(`no confirm within ${CONFIRM_TIMEOUT_MS / 1000} s`)),
+    CONFIRM_TIMEOUT_MS,
+  );
+  try {
+    channel.publish(
+      exchange,
+      routingKey,
+      body,
+      {
+        mandatory: true,
+        persistent: true,
+        contentType: "application/json",
+        messageId,
+        timestamp: Math.floor(timestampMs / 1000),
+        expiration: String(expirationMs),
+      },
+      (error: unknown) =>
+        error ? reject(new Error("the broker refused the message", { cause: error })) : resolve(),
+    );
+    await promise;
+    if (returned)
+      throw new Error(
+        `no queue is bound for it: exchange '${exchange}', routing key '${routingKey}' (queue '${queue}')`,
+      );
+  } finally {
+    clearTimeout(timer);
+    lost.removeEventListener("abort", onLost);
+    channel.off("return", onReturn);
+  }
+}

@@ -1,0 +1,75 @@
+import { once } from "node:events";
+import { type Logger, pino } from "pino";
+import { ConfigError } from "./config.ts";
+
+/** sysexits.h: EX_CONFIG. */
+const EXIT_CONFIG = 78;
+/** Kubernetes and Docker wait longer than this before they kill. */
+const STOP_DEADLINE_MS = 5_000;
+
+export interface Service {
+  readonly log: Logger;
+  /** Aborted at the first SIGTERM or SIGINT. */
+  readonly stopping: AbortSignal;
+  /** Registers a release, on the line after the acquire. Releases run in reverse order, each at most once. */
+  onStop(release: () => unknown): void;
+}
+
+/**
+ * Runs `main` until a signal or a failure, then releases what it acquired, in reverse.
+ * Exit codes: 0 after a signal, 78 for a configuration error (each problem on a line on stderr), 1 for a bug.
+ * A second signal, or a release that takes longer than 5 s, ends the process at once.
+ */
+export async function runService(
+  { name, logLevel }: { name: string; logLevel: string | undefined },
+  main: (service: Service) => Promise<void>,
+): Promise<void> {
+  const log = pino({ name, level: isLevel(logLevel) ? logLevel : "info" });
+  const controller = new AbortController();
+  const releases: (() => unknown)[] = [];
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(1);
+      log.info({ signal }, "stopping");
+      controller.abort();
+    });
+  }
+  try {
+    const stopped = once(controller.signal, "abort");
+    const started = main({
+      log,
+      stopping: controller.signal,
+      onStop: (release) => void releases.push(release),
+    });
+    await Promise.race([started, stopped]);
+    await stopped;
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = EXIT_CONFIG;
+    } else {
+      log.fatal({ err: error }, "service failed");
+      process.exitCode = 1;
+    }
+  }
+  setTimeout(() => {
+    log.warn({ deadlineMs: STOP_DEADLINE_MS }, "stop took too long");
+    process.exit(process.exitCode ?? 0);
+  }, STOP_DEADLINE_MS).unref();
+  for (const release of releases.toReversed()) {
+    try {
+      await release();
+    } catch (error) {
+      log.warn({ err: error }, "release failed");
+    }
+  }
+  // What is left, such as a socket to a host that does not answer, must not keep the process.
+  process.exit(process.exitCode ?? 0);
+}
+
+/** The levels that LOG_LEVEL may name. */
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+function isLevel(text: string | undefined): text is (typeof LOG_LEVELS)[number] {
+  return LOG_LEVELS.some((level) => level === text);
+}

@@ -1,0 +1,99 @@
+import {
+  brokerSecrets,
+  brokerSettings,
+  brokerVariables,
+  clientCertificateCheck,
+  modeVariable,
+} from "@pipeline-heartbeat/shared/broker-config.ts";
+import {
+  count,
+  decimal,
+  type Env,
+  flag,
+  notYetSupported,
+  oneOf,
+  optionalFile,
+  optionalText,
+  parseConfig,
+  port,
+  seconds,
+  text,
+  variable,
+} from "@pipeline-heartbeat/shared/config.ts";
+import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
+import * as z from "zod";
+
+export type SubscriberConfig = ReturnType<typeof readConfig>;
+
+/** @throws {ConfigError} with every problem of the environment */
+export function readConfig(environment: Env) {
+  const env = parseConfig(schema, environment, {
+    secrets: [...brokerSecrets, "REDIS_PASSWORD"],
+    checks: [clientCertificateCheck],
+  });
+  return {
+    broker: brokerSettings(env),
+    topology: {
+      exchange: env.RABBITMQ_EXCHANGE,
+      queue: env.RABBITMQ_QUEUE,
+      routingKey: env.RABBITMQ_ROUTING_KEY,
+      declare: env.RABBITMQ_DECLARE,
+    },
+    redis: {
+      host: env.REDIS_HOST,
+      port: env.REDIS_PORT,
+      db: env.REDIS_DB,
+      username: env.REDIS_USERNAME,
+      password: env.REDIS_PASSWORD,
+      tls: env.REDIS_TLS ? { ca: env.REDIS_CA_CERT_PATH } : undefined,
+    },
+    http: { host: env.HTTP_HOST, port: env.HTTP_PORT },
+    defaultSite: env.HEARTBEAT_SITE,
+    apply: { expectedIntervalMs: env.EXPECTED_INTERVAL, silenceFactor: env.SILENCE_FACTOR },
+    verdict: { expectedSites: env.EXPECTED_SITES, unknownAs: env.UNKNOWN_AS },
+    store: { maxSites: env.MAX_SITES, readerKeys: env.LEGACY_KEYS },
+  };
+}
+
+const siteName = (name: string) => (SITE_PATTERN.test(name) ? name : undefined);
+const siteNames = (list: string) => {
+  const names = list.split(",").map((name) => name.trim());
+  return names.every(siteName) ? [...new Set(names)] : undefined;
+};
+
+const schema = z.object({
+  ...brokerVariables,
+  HEARTBEAT_MODE: modeVariable("subscriber"),
+  HEARTBEAT_SITE: variable("1 to 64 of A-Z a-z 0-9 _ . -", siteName, "default"),
+  HEARTBEAT_VERIFY_KEYS: notYetSupported(),
+  HEARTBEAT_VERIFY_KEYS_FILE: notYetSupported(),
+  REQUIRE_SIGNATURE: notYetSupported(),
+  EXPECTED_SITES: variable(
+    "names of sites with commas between them",
+    (list) => (list === "" ? [] : siteNames(list)),
+    [],
+  ),
+  MAX_SITES: count(1_000, 1, 100_000),
+  EXPECTED_INTERVAL: seconds(60_000, 0.1, 86_400),
+  SILENCE_FACTOR: decimal(2.5, 1, 1_000),
+  UNKNOWN_AS: oneOf(["fail", "warn"], "fail"),
+  LEGACY_KEYS: oneOf(["reader-safe", "off"], "reader-safe"),
+  LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
+  REDIS_HOST: text("redis"),
+  REDIS_PORT: port(6379),
+  REDIS_DB: count(0, 0, 1_000_000),
+  REDIS_USERNAME: optionalText(),
+  REDIS_PASSWORD: optionalText(),
+  REDIS_TLS: flag(false),
+  REDIS_CA_CERT_PATH: optionalFile(),
+  REDIS_SENTINELS: notYetSupported(),
+  REDIS_SENTINEL_NAME: notYetSupported(),
+  REDIS_CLUSTER_NODES: notYetSupported(),
+  HTTP_HOST: text("0.0.0.0"),
+  HTTP_PORT: port(8080),
+  API_TOKEN: notYetSupported(),
+  API_TOKEN_FILE: notYetSupported(),
+  HTTP_TLS_CERT_PATH: notYetSupported(),
+  HTTP_TLS_KEY_PATH: notYetSupported(),
+});

@@ -1,0 +1,45 @@
+import Fastify, { type FastifyInstance } from "fastify";
+import type { Verdict } from "../verdict.ts";
+import { healthBody, unreadableBody } from "./health.ts";
+
+export interface AppOptions {
+  /** The verdict of this moment; rejects, within 2 s, when the store cannot be read. */
+  readonly currentVerdict: () => Promise<Verdict>;
+  /** What keeps this service from doing its work, in words; empty when nothing does. Never rejects. */
+  readonly unreadyReasons: () => Promise<string[]>;
+  readonly now: () => number;
+}
+
+/** Requests have no body and few headers. */
+const MAX_BODY_BYTES = 1024;
+
+/** The HTTP side: /health tells about the pipelines, /livez and /readyz about this service alone. */
+export function buildApp({ currentVerdict, unreadyReasons, now }: AppOptions): FastifyInstance {
+  const app = Fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
+
+  app.addHook("onSend", async (_request, reply) => {
+    reply.header("cache-control", "no-store");
+  });
+
+  app.get("/health", async (_request, reply) => {
+    try {
+      const current = await currentVerdict();
+      reply.code(current.isHealthy ? 200 : 503);
+      return healthBody(current, now());
+    } catch {
+      // Who asks is told that the state cannot be read; why is in the log and in /readyz.
+      reply.code(503);
+      return unreadableBody(now());
+    }
+  });
+
+  app.get("/livez", async () => ({ status: "pass" }));
+
+  app.get("/readyz", async (_request, reply) => {
+    const reasons = await unreadyReasons();
+    reply.code(reasons.length === 0 ? 200 : 503);
+    return { status: reasons.length === 0 ? "pass" : "fail", reasons };
+  });
+
+  return app;
+}

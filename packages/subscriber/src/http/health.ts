@@ -1,0 +1,42 @@
+import type { ComponentVerdict, SiteVerdict, Verdict } from "../verdict.ts";
+
+/** The body of /health; all times are ISO 8601 in UTC. */
+export function healthBody({ isHealthy, problems, sites }: Verdict, nowMs: number) {
+  return {
+    status: isHealthy ? "pass" : "fail",
+    checkedAt: time(nowMs),
+    problems,
+    sites: sites.map(site),
+  };
+}
+
+/** The body of /health while the state cannot be read. */
+export function unreadableBody(nowMs: number) {
+  return {
+    status: "fail",
+    checkedAt: time(nowMs),
+    problems: ["the state cannot be read from Redis"],
+    sites: [],
+  };
+}
+
+function site({ site, state, freshAtMs, deadlineMs, intervalMs, components }: SiteVerdict) {
+  return {
+    site,
+    state,
+    freshAt: time(freshAtMs),
+    deadline: time(deadlineMs),
+    intervalSeconds: intervalMs / 1000,
+    components: components.map(component),
+  };
+}
+
+function component({ kind, name, state, lastState, sinceMs, observedAtMs, ...rest }: ComponentVerdict) {
+  const { probe, reason, detail, latencyMs } = rest;
+  const [since, observedAt] = [time(sinceMs), time(observedAtMs)];
+  return { kind, name, state, lastState, since, observedAt, probe, reason, detail, latencyMs };
+}
+
+function time(atMs: number): string {
+  return new Date(atMs).toISOString();
+}

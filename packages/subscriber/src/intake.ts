@@ -1,0 +1,157 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
+import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Logger } from "pino";
+import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
+import type { SiteRecord } from "./site-record.ts";
+import type { Rejected, Store } from "./store.ts";
+
+/** Longer than this no message is held: the broker's consumer time-out would come. */
+const MAX_HOLD_MS = 60_000;
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 1_000;
+const MAX_CONFLICTS = 100;
+const MAX_CHANGES_LOGGED = 30;
+const REJECTED_HEAD_BYTES = 500;
+/** The same problem is logged once in this time, however many messages have it. */
+const REJECTION_LOG_EVERY_MS = 60_000;
+
+export interface IntakeOptions {
+  readonly store: Store;
+  readonly rules: ApplyRules;
+  /** The name given to heartbeats that carry none. */
+  readonly defaultSite: string;
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly outage: Outage;
+}
+
+export interface Intake {
+  /**
+   * Deals with a batch of messages, in order: each is applied or quarantined. While the store is away they are held;
+   * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
+   */
+  take(bodies: readonly Buffer[], lost: AbortSignal): Promise<void>;
+  /** Whether messages are held because the store is away. */
+  readonly isHolding: boolean;
+}
+
+export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOptions): Intake {
+  const loggedAtMs = new Map<string, number>();
+  let isHolding = false;
+
+  /** Tries until the store answers. */
+  async function held<T>(work: () => Promise<T>, lost: AbortSignal): Promise<T> {
+    const startedMs = performance.now();
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await work();
+        } catch (error) {
+          outage.failed(error instanceof Error ? error.message : String(error));
+          if (performance.now() - startedMs > MAX_HOLD_MS) throw error;
+          isHolding = true;
+          await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, { signal: lost });
+        }
+      }
+    } finally {
+      isHolding = false;
+    }
+  }
+
+  /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
+  async function applyToSite(site: string, heartbeats: readonly Received[]): Promise<Rejected[]> {
+    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
+      const before = await store.load(site);
+      let record = before?.record;
+      const outcomes: Outcome[] = [];
+      for (const { heartbeat, receivedAtMs } of heartbeats) {
+        const applied = applyHeartbeat(record, heartbeat, site, receivedAtMs, rules);
+        record = applied.record;
+        outcomes.push(applied.outcome);
+      }
+      if (!record || record === before?.record) return logOutcomes(site, outcomes);
+      const result = await store.commit(before, record);
+      if (result === "full")
+        return heartbeats.map((received) => rejection("too many sites (MAX_SITES)", received));
+      if (result === "committed") {
+        logChanges(before?.record, record, log);
+        return logOutcomes(site, outcomes);
+      }
+    }
+    throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
+  }
+
+  function logOutcomes(site: string, outcomes: readonly Outcome[]): [] {
+    log.debug({ site, outcomes }, "heartbeats taken in");
+    return [];
+  }
+
+  async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
+    if (rejected.length === 0) return;
+    await held(() => store.quarantine(rejected), lost);
+    for (const { reason, receivedAtMs } of rejected) {
+      const isNews = receivedAtMs - (loggedAtMs.get(reason) ?? -Infinity) >= REJECTION_LOG_EVERY_MS;
+      if (isNews) loggedAtMs.set(reason, receivedAtMs);
+      log[isNews ? "warn" : "debug"]({ reason }, "message quarantined in heartbeat:rejected");
+    }
+    if (loggedAtMs.size > 100) loggedAtMs.clear();
+  }
+
+  return {
+    async take(bodies, lost) {
+      const receivedAtMs = now();
+      const rejected: Rejected[] = [];
+      const received: Received[] = [];
+      for (const body of bodies) {
+        const decoded = decodeHeartbeat(body, receivedAtMs);
+        if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, body, receivedAtMs });
+        else rejected.push(rejection(decoded.problem, { body, receivedAtMs }));
+      }
+      const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
+      for (const [site, heartbeats] of bySite) {
+        rejected.push(...(await held(() => applyToSite(site, heartbeats), lost)));
+      }
+      await quarantine(rejected, lost);
+    },
+    get isHolding() {
+      return isHolding;
+    },
+  };
+}
+
+interface Received {
+  readonly heartbeat: ReceivedHeartbeat;
+  readonly body: Buffer;
+  readonly receivedAtMs: number;
+}
+
+function rejection(
+  reason: string,
+  { body, receivedAtMs }: Pick<Received, "body" | "receivedAtMs">,
+): Rejected {
+  return { reason, receivedAtMs, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
+}
+
+/** One line for a commit, however many components changed. */
+function logChanges(before: SiteRecord | undefined, after: SiteRecord, log: Logger): void {
+  const known = new Map(before?.components.map((component) => [keyOf(component), component.state]));
+  const reported = new Set(after.components.map(keyOf));
+  const changes = [
+    ...after.components
+      .filter((component) => known.get(keyOf(component)) !== component.state)
+      .map(
+        (component) => `${keyOf(component)} ${known.get(keyOf(component)) ?? "new"} -> ${component.state}`,
+      ),
+    ...[...known.keys()].filter((key) => !reported.has(key)).map((key) => `${key} no longer reported`),
+  ];
+  const { site } = after;
+  if (before?.isSilenceWritten) log.info({ site }, "site is heard again");
+  if (changes.length > 0) {
+    log.info(
+      { site, changed: changes.length, changes: changes.slice(0, MAX_CHANGES_LOGGED) },
+      "states changed",
+    );
+  }
+}

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type BrokerSession, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
+import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import { runService } from "@pipeline-heartbeat/shared/service.ts";
+import { readConfig } from "./config.ts";
+import { buildApp } from "./http/app.ts";
+import { intake } from "./intake.ts";
+import { connectRedis } from "./redis/connection.ts";
+import { redisStore } from "./redis/store.ts";
+import { runSweep } from "./sweep.ts";
+import { verdict } from "./verdict.ts";
+
+/** How often a connected subscriber looks whether the store is back before it consumes. */
+const STORE_RETRY_MS = 250;
+
+const { env } = process;
+
+await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, async ({ log, stopping, onStop }) => {
+  const config = readConfig(env);
+  const now = Date.now;
+
+  const outage = outageLog("redis", log);
+  const redis = connectRedis(config.redis, (problem) => outage.failed(problem));
+  onStop(() => redis.disconnect());
+  const store = redisStore(redis, config.store);
+
+  const heartbeats = intake({
+    store,
+    rules: config.apply,
+    defaultSite: config.defaultSite,
+    now,
+    log,
+    outage,
+  });
+  const sweep = runSweep(
+    {
+      store,
+      expectedSites: config.verdict.expectedSites,
+      now,
+      log,
+      outage,
+      isHolding: () => heartbeats.isHolding,
+    },
+    stopping,
+  );
+  onStop(() => sweep);
+
+  const app = buildApp({
+    currentVerdict: async () => verdict(await store.loadAll(), now(), config.verdict),
+    unreadyReasons,
+    now,
+  });
+  onStop(() => app.close());
+  await app.listen(config.http);
+  log.info(config.http, "listening");
+
+  let consumer: Consumer | undefined;
+  const broker = connectBroker({
+    settings: config.broker,
+    topology: config.topology,
+    connectionName: "pipeline-heartbeat subscriber",
+    log,
+    open: async (session) => {
+      await untilStoreAnswers(session);
+      consumer = await consumeInBatches(session, config.topology.queue, heartbeats.take);
+    },
+    release: async () => await consumer?.drain(),
+  });
+  onStop(() => broker.close());
+
+  /** Messages are better off in the queue than in our hands. */
+  async function untilStoreAnswers({ lost }: BrokerSession): Promise<void> {
+    const signal = AbortSignal.any([lost, stopping]);
+    for (;;) {
+      signal.throwIfAborted();
+      const isThere = await store.ping().then(
+        () => true,
+        () => false, // the connection's own listener tells why
+      );
+      if (isThere) return;
+      await sleep(STORE_RETRY_MS, undefined, { signal });
+    }
+  }
+
+  async function unreadyReasons(): Promise<string[]> {
+    const reasons = [];
+    if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
+    await store.ping().catch((error: unknown) => reasons.push(`redis: ${String(error)}`));
+    return reasons;
+  }
+});

@@ -1,0 +1,42 @@
+import type { Kind } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { SiteRecord } from "./site-record.ts";
+
+/** How long the `ok` key outlives the deadline of its site: silence is written long before, unless we are dead. */
+const OK_OUTLIVES_DEADLINE_MS = 60_000;
+
+/**
+ * What one site says about a name in the reader's keys. Where several sites have the name, the worst counts.
+ * All times are unix milliseconds.
+ */
+export interface ReaderEntry {
+  readonly kind: Kind;
+  /** With `_` for `:`, which separates the parts of the key. */
+  readonly name: string;
+  readonly isOk: boolean;
+  /** When it was last seen as it is now. */
+  readonly atMs: number;
+  /** When it last failed, if it ever did. */
+  readonly failedAtMs: number | undefined;
+  /** When the `ok` key expires. */
+  readonly okExpiresAtMs: number;
+}
+
+/** The keys of a site for the program that reads `service:…` and `queue:…`, once for each kind and name. */
+export function readerEntries({ components, deadlineMs, isSilenceWritten }: SiteRecord): ReaderEntry[] {
+  const entries = new Map<string, ReaderEntry>();
+  for (const { kind, name, state, observedAtMs, lastFailedMs } of components) {
+    const entry = {
+      kind,
+      name: name.replaceAll(":", "_"),
+      isOk: state === "up" && !isSilenceWritten,
+      atMs: isSilenceWritten ? deadlineMs : observedAtMs,
+      failedAtMs: lastFailedMs,
+      okExpiresAtMs: Math.floor(deadlineMs + OK_OUTLIVES_DEADLINE_MS),
+    };
+    const key = `${kind}:${entry.name}`;
+    // Two names may become one when their colons are replaced.
+    const other = entries.get(key);
+    if (!other || other.isOk) entries.set(key, entry);
+  }
+  return [...entries.values()];
+}

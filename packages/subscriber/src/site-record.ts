@@ -1,0 +1,42 @@
+import * as z from "zod";
+
+const componentRecord = z.object({
+  kind: z.enum(["service", "queue"]),
+  name: z.string(),
+  state: z.enum(["up", "down", "unknown"]),
+  /** When the state began, as the publisher says. */
+  sinceMs: z.number(),
+  observedAtMs: z.number(),
+  /** The last time that it was seen to be not up, or that the site was silent; absent when that never happened. */
+  lastFailedMs: z.number().optional(),
+  probe: z.string().optional(),
+  reason: z.string().optional(),
+  detail: z.string().optional(),
+  latencyMs: z.number().optional(),
+});
+
+/** Everything that is remembered of a site: one JSON text in Redis. Times are unix milliseconds. */
+export const siteRecordSchema = z.object({
+  site: z.string(),
+  format: z.union([z.literal(1), z.literal(2)]),
+  /** The publisher's run that speaks for the site, and its newest heartbeat. */
+  bootId: z.string(),
+  sequence: z.number(),
+  /** The newest sequence of each of the last boots, the latest boot last. */
+  boots: z.array(z.tuple([z.string(), z.number()])),
+  /** The newest sending time of all accepted heartbeats, each counted as no later than its receipt. */
+  newestSentAtMs: z.number(),
+  intervalMs: z.number(),
+  /** The receiver's clock. */
+  receivedAtMs: z.number(),
+  /** How old the news is, by the receiver's clock; never later than the receipt. */
+  freshAtMs: z.number(),
+  /** After this, by the receiver's clock, the site is silent. */
+  deadlineMs: z.number(),
+  /** Whether the reader's keys tell of the silence. */
+  isSilenceWritten: z.boolean(),
+  components: z.array(componentRecord),
+});
+
+export type SiteRecord = z.output<typeof siteRecordSchema>;
+export type ComponentRecord = z.output<typeof componentRecord>;

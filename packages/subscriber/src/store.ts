@@ -1,0 +1,32 @@
+import type { SiteRecord } from "./site-record.ts";
+
+/** A record and the version under which it was read: a commit counts only when nobody else has committed since. */
+export interface Stored {
+  readonly record: SiteRecord;
+  readonly version: number;
+}
+
+export interface Rejected {
+  readonly reason: string;
+  /** Unix milliseconds. */
+  readonly receivedAtMs: number;
+  /** The first bytes of the body. */
+  readonly head: string;
+}
+
+/** What the subscriber needs of its memory. Everything rejects while the store is away, within 2 s. */
+export interface Store {
+  load(site: string): Promise<Stored | undefined>;
+  loadAll(): Promise<SiteRecord[]>;
+  /**
+   * Writes a site's record and the reader's keys that follow from it, all or nothing. `before` is what was loaded:
+   * `conflict` when it is not what is stored now, `full` when the site is new and there are too many.
+   */
+  commit(before: Stored | undefined, record: SiteRecord): Promise<"committed" | "conflict" | "full">;
+  /** Sites that are past their deadline and whose silence is not written yet. */
+  overdue(nowMs: number): Promise<string[]>;
+  /** Has the reader's keys tell that no site, or an expected site, is unknown; or no longer. */
+  tellUnknownSites(expected: readonly string[], nowMs: number): Promise<void>;
+  quarantine(rejected: readonly Rejected[]): Promise<void>;
+  ping(): Promise<void>;
+}

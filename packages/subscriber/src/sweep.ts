@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Logger } from "pino";
+import { applySilence } from "./apply.ts";
+import type { Store } from "./store.ts";
+
+/** Silence is written within a second of its deadline. */
+const SWEEP_EVERY_MS = 400;
+
+export interface SweepOptions {
+  readonly store: Store;
+  readonly expectedSites: readonly string[];
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly outage: Outage;
+  /** Whether something else still finds the store away. */
+  readonly isHolding: () => boolean;
+}
+
+/** Writes what becomes true by the mere passing of time, for a reader that cannot compute. Until the signal is aborted. */
+export async function runSweep(options: SweepOptions, stopping: AbortSignal): Promise<void> {
+  const { outage, isHolding } = options;
+  for (;;) {
+    await sleep(SWEEP_EVERY_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
+    if (stopping.aborted) return;
+    try {
+      await sweepOnce(options);
+      if (!isHolding()) outage.recovered();
+    } catch (error) {
+      outage.failed(error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+/** One pass. Safe beside the passes of other subscribers: whoever commits first writes the silence, once. */
+export async function sweepOnce({ store, expectedSites, now, log }: SweepOptions): Promise<void> {
+  const nowMs = now();
+  await store.tellUnknownSites(expectedSites, nowMs);
+  for (const site of await store.overdue(nowMs)) {
+    const before = await store.load(site);
+    if (!before || before.record.isSilenceWritten || before.record.deadlineMs >= nowMs) continue;
+    const result = await store.commit(before, applySilence(before.record));
+    if (result === "committed") log.info({ site, deadlineMs: before.record.deadlineMs }, "site is silent");
+  }
+}
