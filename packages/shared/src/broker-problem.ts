@@ -7,8 +7,9 @@ export function brokerProblem(error: unknown, { host, amqpPort, user, vhost }: B
   const text = error instanceof Error ? error.message : String(error);
   if (/ACCESS.REFUSED/.test(text) && /Handshake|login/i.test(text))
     return `${at} refuses the login of user '${user}'`;
-  if (/NOT_ALLOWED|access to vhost|vhost .* not found/i.test(text)) {
-    return `${at} has no vhost '${vhost}' that user '${user}' may enter`;
+  // amqplib drops the broker's own words when it is refused this late.
+  if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
+    return `${at} refuses vhost '${vhost}' to user '${user}' (does it exist, may the user enter, is a limit reached?)`;
   }
   switch (errorCode(error)) {
     case "ECONNREFUSED":

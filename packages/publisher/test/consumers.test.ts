@@ -1,0 +1,139 @@
+import { expect, test } from "vitest";
+import { consumersProbe, judgeQueue, type QueueTarget } from "../src/probes/consumers.ts";
+import { type Management, ManagementError, type QueueConsumer } from "../src/probes/management.ts";
+
+const ingest: QueueTarget = {
+  queue: "ingest",
+  listeners: [{ name: "sda-ingest", matches: (tag) => tag.includes("ingest") }],
+};
+const pair: QueueTarget = {
+  queue: "pair",
+  listeners: [
+    { name: "a", matches: (tag) => tag === "a" },
+    { name: "b", matches: (tag) => tag === "b" },
+  ],
+};
+const bare: QueueTarget = { queue: "bare", listeners: [] };
+
+function attached(tag: string, activity = "up", queue = "ingest"): QueueConsumer {
+  return { queue, tag, activity };
+}
+
+test.each([
+  { what: "attached", queue: ingest, consumers: [attached("ctag-ingest-1")], states: ["up", "up"] },
+  {
+    what: "attached as the single active one",
+    queue: ingest,
+    consumers: [attached("ingest", "single_active")],
+    states: ["up", "up"],
+  },
+  {
+    what: "attached as a stand-by",
+    queue: ingest,
+    consumers: [attached("ingest", "waiting")],
+    states: ["up", "up"],
+  },
+  {
+    what: "suspected by the broker",
+    queue: ingest,
+    consumers: [attached("ingest", "suspected_down")],
+    states: ["unknown", "unknown"],
+  },
+  {
+    what: "one of two is well",
+    queue: ingest,
+    consumers: [attached("ingest", "odd"), attached("ingest")],
+    states: ["up", "up"],
+  },
+  { what: "another consumer only", queue: ingest, consumers: [attached("other")], states: ["down", "down"] },
+  { what: "no consumer", queue: ingest, consumers: [], states: ["down", "down"] },
+  { what: "no queue", queue: ingest, consumers: undefined, states: ["down", "down"] },
+  { what: "one of two listeners", queue: pair, consumers: [attached("b")], states: ["down", "down", "up"] },
+  {
+    what: "down is worse than unknown",
+    queue: pair,
+    consumers: [attached("a", "odd")],
+    states: ["down", "unknown", "down"],
+  },
+  { what: "a queue without listeners exists", queue: bare, consumers: [], states: ["up"] },
+  { what: "a queue without listeners is missing", queue: bare, consumers: undefined, states: ["down"] },
+])("$what: $states", ({ queue, consumers, states }) => {
+  expect(judgeQueue(queue, consumers).map(({ state }) => state)).toEqual(states);
+});
+
+/** A port, not the library: what the real one does is in the integration test. */
+function scripted(parts: Partial<Management>): Management & { calls: string[] } {
+  const calls: string[] = [];
+  return {
+    calls,
+    seesAllConsumers: async () => {
+      calls.push("whoami");
+      return true;
+    },
+    consumers: async () => {
+      calls.push("consumers");
+      return [attached("ingest")];
+    },
+    consumersOf: async (queue) => {
+      calls.push(queue);
+      return [];
+    },
+    close: async () => {},
+    ...parts,
+  };
+}
+
+const never = new AbortController().signal;
+
+function look(management: Management, connectedForMs = 60_000, queues = [ingest]) {
+  const options = { queues, management, brokerConnectedAtMs: () => 0, now: () => connectedForMs };
+  return consumersProbe(options).look(never);
+}
+
+test("when all is well, each look after the first is one call for all queues", async () => {
+  const management = scripted({});
+  const options = { queues: [ingest], management, brokerConnectedAtMs: () => 0, now: () => 60_000 };
+  const probe = consumersProbe(options);
+  await probe.look(never);
+  management.calls.length = 0;
+  expect(await probe.look(never)).toMatchObject([{ state: "up" }, { state: "up" }]);
+  expect(management.calls).toEqual(["consumers"]);
+});
+
+test("when a queue is not in the list, the user's tags are asked for again before it is believed", async () => {
+  let hasTag = true;
+  const management = scripted({
+    seesAllConsumers: async () => hasTag,
+    consumers: async () => (hasTag ? [attached("ingest")] : []),
+    consumersOf: async (queue) => [attached("ingest", "up", queue)],
+  });
+  const options = { queues: [ingest], management, brokerConnectedAtMs: () => 0, now: () => 60_000 };
+  const probe = consumersProbe(options);
+  await probe.look(never);
+  hasTag = false;
+  expect(await probe.look(never)).toMatchObject([{ state: "up" }, { state: "up" }]);
+});
+
+test.each([
+  {
+    what: "right after a connect",
+    connectedForMs: 9_999,
+    state: "unknown",
+    reason: "list_empty_after_connect",
+  },
+  { what: "later", connectedForMs: 10_000, state: "down", reason: "consumer_missing" },
+])("a list that is wholly empty $what is $state", async ({ connectedForMs, state, reason }) => {
+  const management = scripted({ consumers: async () => [] });
+  expect(await look(management, connectedForMs)).toMatchObject([
+    { state, reason },
+    { state, reason },
+  ]);
+});
+
+test("an API that cannot be asked makes everything unknown, not down", async () => {
+  const consumers = async () => await Promise.reject(new ManagementError("management_refused", "401"));
+  const seen = await look(scripted({ consumers }), 60_000, [ingest, pair]);
+  expect(seen).toHaveLength(5);
+  for (const { state, reason } of seen)
+    expect({ state, reason }).toEqual({ state: "unknown", reason: "management_refused" });
+});

@@ -1,0 +1,139 @@
+import { describe, expect, test, vi } from "vitest";
+import {
+  closeConnections,
+  freshBroker,
+  startConsuming,
+  startSession,
+  topology,
+  untilConnected,
+} from "./fresh-broker.ts";
+
+const properties = { messageId: "boot/1", timestampMs: 1_795_000_000_123, expirationMs: 600_000 };
+
+describe("publishing", () => {
+  test("is persistent, confirmed and carries its properties", async () => {
+    const { settings, channel } = await freshBroker();
+    const { broker } = startSession(settings);
+    await untilConnected(broker);
+    await broker.publish(Buffer.from("hello"), properties);
+    const message = await channel.get(topology.queue, { noAck: true });
+    expect(message && message.content.toString()).toBe("hello");
+    expect(message && message.properties).toMatchObject({
+      deliveryMode: 2,
+      contentType: "application/json",
+      messageId: "boot/1",
+      timestamp: 1_795_000_000,
+      expiration: "600000",
+    });
+  });
+
+  test("tells when the message reaches no queue", async () => {
+    const { settings, channel } = await freshBroker();
+    const { broker } = startSession(settings);
+    await untilConnected(broker);
+    await channel.unbindQueue(topology.queue, topology.exchange, topology.routingKey);
+    await expect(broker.publish(Buffer.from("lost"), properties)).rejects.toThrow("no queue is bound");
+  });
+
+  test("tells when the broker refuses the message", async () => {
+    const { settings, channel } = await freshBroker();
+    const limit = { "x-max-length": 0, "x-overflow": "reject-publish" };
+    await channel.assertQueue(topology.queue, { durable: true, arguments: limit });
+    const { broker } = startSession(settings);
+    await untilConnected(broker);
+    await expect(broker.publish(Buffer.from("refused"), properties)).rejects.toThrow("refused the message");
+  });
+
+  test("rejects while there is no connection", async () => {
+    const { broker } = startSession({ ...(await freshBroker()).settings, amqpPort: 1 });
+    await expect(broker.publish(Buffer.from("x"), properties)).rejects.toThrow("not connected");
+  });
+});
+
+describe("the way back", () => {
+  test("after a lost connection leads to the same consumer", async () => {
+    const { settings, channel } = await freshBroker();
+    const { broker, bodies, lines } = startConsuming(settings);
+    await untilConnected(broker);
+    const before = broker.connectedAtMs;
+    await closeConnections(settings.vhost, `test ${settings.vhost}`);
+    await vi.waitFor(() => expect(broker.connectedAtMs).not.toBe(before), { timeout: 10_000 });
+    await untilConnected(broker);
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("again"));
+    await vi.waitFor(() => expect(bodies).toEqual(["again"]), { timeout: 10_000 });
+    expect(lines.filter((line) => line.includes("broker unavailable"))).toHaveLength(1);
+  });
+
+  test("after a deleted queue makes it anew", async () => {
+    const { settings, channel } = await freshBroker();
+    const { broker, bodies } = startConsuming(settings);
+    await untilConnected(broker);
+    const before = broker.connectedAtMs;
+    await channel.deleteQueue(topology.queue);
+    await vi.waitFor(() => expect(broker.connectedAtMs).not.toBe(before), { timeout: 10_000 });
+    await untilConnected(broker);
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("again"));
+    await vi.waitFor(() => expect(bodies).toEqual(["again"]), { timeout: 10_000 });
+  });
+
+  test("is tried for ever, and a wrong password is told once, without the password", async () => {
+    const { settings } = await freshBroker();
+    const { lines } = startSession({ ...settings, password: "hunter2" });
+    await vi.waitFor(() => expect(lines.join()).toContain("refuses the login of user"), { timeout: 10_000 });
+    expect(lines).toHaveLength(1);
+    expect(lines.join()).not.toContain("hunter2");
+  });
+
+  test.each([
+    { what: "a port where nobody listens", change: { amqpPort: 1 }, told: "connection refused" },
+    {
+      what: "a name that does not exist",
+      change: { host: "does-not-exist.invalid" },
+      told: "cannot be resolved",
+    },
+    { what: "a vhost that does not exist", change: { vhost: "nowhere" }, told: "refuses vhost 'nowhere'" },
+  ])("$what is told as what it is", async ({ change, told }) => {
+    const { settings } = await freshBroker();
+    const { lines } = startSession({ ...settings, ...change });
+    await vi.waitFor(() => expect(lines.join()).toContain(told), { timeout: 10_000 });
+  });
+});
+
+describe("consuming", () => {
+  test("acknowledges what was dealt with, and a close waits for the batch in hand", async () => {
+    const { settings, channel } = await freshBroker();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { broker, bodies } = startConsuming(settings, () => released);
+    await untilConnected(broker);
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("in hand"));
+    await vi.waitFor(async () => expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0));
+    const closed = broker.close();
+    release();
+    await closed;
+    expect(bodies).toEqual(["in hand"]);
+    expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0);
+  });
+
+  test("leaves in the queue what could not be dealt with", async () => {
+    const { settings, channel } = await freshBroker();
+    let failures = 0;
+    const { broker, bodies } = startConsuming(settings, async () => {
+      failures += 1;
+      if (failures <= 2) throw new Error("cannot");
+    });
+    await untilConnected(broker);
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("precious"));
+    await vi.waitFor(() => expect(bodies).toEqual(["precious"]), { timeout: 15_000 });
+    expect(failures).toBe(3);
+  });
+
+  test("keeps the order of the queue", async () => {
+    const { settings, channel } = await freshBroker();
+    const { broker, bodies } = startConsuming(settings);
+    await untilConnected(broker);
+    const sent = Array.from({ length: 1_000 }, (_, index) => String(index));
+    for (const body of sent) channel.publish(topology.exchange, topology.routingKey, Buffer.from(body));
+    await vi.waitFor(() => expect(bodies).toHaveLength(1_000), { timeout: 10_000 });
+    expect(bodies).toEqual(sent);
+  });
+});

@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Channel, connect } from "amqplib";
+import { pino } from "pino";
+import * as z from "zod";
+import { expect, inject, onTestFinished, vi } from "vitest";
+import { freshVhost } from "../../../test/fresh.ts";
+import type { BrokerSettings } from "../src/broker-config.ts";
+import { type BrokerOptions, connectBroker } from "../src/broker.ts";
+import { type Consumer, consumeInBatches } from "../src/consume.ts";
+import type { Topology } from "../src/topology.ts";
+
+const connectionList = z.array(
+  z.object({ name: z.string(), client_properties: z.object({ connection_name: z.string().optional() }) }),
+);
+
+export const topology: Topology = {
+  exchange: "heartbeat",
+  queue: "heartbeat",
+  routingKey: "service.heartbeat",
+  declare: "all",
+};
+
+/** How to reach a vhost of the real broker that only this test knows, and a channel to look into it. */
+export async function freshBroker(): Promise<{ settings: BrokerSettings; channel: Channel }> {
+  const { host, amqpPort, user, password } = inject("rabbitmq");
+  const { name } = await freshVhost();
+  const settings = { host, amqpPort, user, password, vhost: name, tls: undefined };
+  return { settings, channel: await openChannel(settings) };
+}
+
+async function openChannel({ host, amqpPort, user, password, vhost }: BrokerSettings): Promise<Channel> {
+  const connection = await connect({
+    hostname: host,
+    port: amqpPort,
+    username: user,
+    password,
+    vhost: encodeURIComponent(vhost),
+  });
+  connection.on("error", () => {});
+  onTestFinished(() => connection.close().catch(() => {})); // the test may have closed it
+  const channel = await connection.createChannel();
+  channel.on("error", () => {});
+  return channel;
+}
+
+/** A session of ours, with what it logs as warnings and above. */
+export function startSession(settings: BrokerSettings, options: Partial<BrokerOptions> = {}) {
+  const lines: string[] = [];
+  const broker = connectBroker({
+    settings,
+    topology,
+    connectionName: `test ${settings.vhost}`,
+    log: pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }),
+    open: async () => {},
+    ...options,
+  });
+  onTestFinished(() => broker.close());
+  return { broker, lines };
+}
+
+/** A session that consumes into a list of bodies. */
+export function startConsuming(settings: BrokerSettings, onBatch?: () => Promise<void>) {
+  const bodies: string[] = [];
+  let consumer: Consumer | undefined;
+  const session = startSession(settings, {
+    open: async (opened) => {
+      consumer = await consumeInBatches(opened, topology.queue, async (batch) => {
+        await onBatch?.();
+        bodies.push(...batch.map(String));
+      });
+    },
+    release: async () => await consumer?.drain(),
+  });
+  return { ...session, bodies };
+}
+
+export async function untilConnected(broker: { connectedAtMs: number | undefined }): Promise<void> {
+  await vi.waitFor(() => expect(broker.connectedAtMs).toBeDefined(), { timeout: 15_000 });
+}
+
+/** Closes a connection from the broker's side, as an operator can. The statistics know it only after some seconds. */
+export async function closeConnections(vhost: string, name: string): Promise<void> {
+  const { host, managementPort, user, password } = inject("rabbitmq");
+  const headers = { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` };
+  const base = `http://${host}:${managementPort}/api`;
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const response = await fetch(`${base}/vhosts/${vhost}/connections`, { headers });
+    const list = connectionList.parse(await response.json());
+    const found = list.filter((connection) => connection.client_properties.connection_name === name);
+    for (const connection of found) {
+      await fetch(`${base}/connections/${encodeURIComponent(connection.name)}`, {
+        method: "DELETE",
+        headers,
+      });
+    }
+    if (found.length > 0) return;
+    await sleep(100);
+  }
+  throw new Error(`no connection ${name} in vhost ${vhost}`);
+}

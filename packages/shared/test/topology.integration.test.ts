@@ -1,0 +1,115 @@
+import { type ChannelModel, connect } from "amqplib";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import type { BrokerSettings } from "../src/broker-config.ts";
+import { ensureTopology, type Topology } from "../src/topology.ts";
+import { freshBroker, topology } from "./fresh-broker.ts";
+
+describe("the topology", () => {
+  test("is made where nothing is there, twice without harm, and carries a message", async () => {
+    const { settings, channel } = await freshBroker();
+    const connection = await dial(settings);
+    expect(await ensureTopology(connection, topology)).toEqual([]);
+    expect(await ensureTopology(connection, topology)).toEqual([]);
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("hello"));
+    await expect.poll(async () => (await channel.checkQueue(topology.queue)).messageCount).toBe(1);
+  });
+
+  test("is what upstream declares: a durable queue without arguments", async () => {
+    const { settings, channel } = await freshBroker();
+    await ensureTopology(await dial(settings), topology);
+    await channel.assertQueue(topology.queue, { durable: true });
+    await channel.assertExchange(topology.exchange, "topic", { durable: true });
+  });
+
+  test("takes an exchange and a queue as they are", async () => {
+    const { settings, channel } = await freshBroker();
+    await channel.assertExchange(topology.exchange, "direct", { durable: false });
+    await channel.assertQueue(topology.queue, { durable: true, arguments: { "x-queue-type": "quorum" } });
+    expect(await ensureTopology(await dial(settings), topology)).toEqual([]);
+  });
+
+  test.each([
+    { declare: "queue" as const, missing: "exchange 'heartbeat' does not exist" },
+    { declare: "none" as const, missing: "exchange 'heartbeat' does not exist" },
+  ])(
+    "makes no exchange where only '$declare' may be declared, and names it",
+    async ({ declare, missing }) => {
+      const { settings } = await freshBroker();
+      await expect(ensureTopology(await dial(settings), { ...topology, declare })).rejects.toThrow(missing);
+    },
+  );
+
+  test("makes queue and binding at an existing exchange where 'queue' may be declared", async () => {
+    const { settings, channel } = await freshBroker();
+    await channel.assertExchange(topology.exchange, "topic");
+    await ensureTopology(await dial(settings), { ...topology, declare: "queue" });
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("hello"));
+    await expect.poll(async () => (await channel.checkQueue(topology.queue)).messageCount).toBe(1);
+  });
+
+  test("makes nothing where nothing may be declared, and names the missing queue", async () => {
+    const { settings, channel } = await freshBroker();
+    await channel.assertExchange(topology.exchange, "topic");
+    const nothing: Topology = { ...topology, declare: "none" };
+    await expect(ensureTopology(await dial(settings), nothing)).rejects.toThrow(
+      "queue 'heartbeat' does not exist",
+    );
+    await channel.assertQueue(topology.queue);
+    expect(await ensureTopology(await dial(settings), nothing)).toEqual([]);
+  });
+
+  test("works for a user without the configure permission when the objects exist", async () => {
+    const { settings } = await freshBroker();
+    await ensureTopology(await dial(settings), topology);
+    const poor = await userWith(settings, { configure: "^$", write: ".*", read: ".*" });
+    expect(await ensureTopology(await dial(poor), topology)).toEqual([]);
+  });
+
+  test("a user who may not bind is taken at the word of the one who did", async () => {
+    const { settings } = await freshBroker();
+    await ensureTopology(await dial(settings), topology);
+    const poor = await userWith(settings, { configure: "^$", write: "^$", read: ".*" });
+    const notes = await ensureTopology(await dial(poor), topology);
+    expect(notes.join()).toContain("no permission to bind queue 'heartbeat'");
+  });
+
+  test("tells what a user without permission cannot create", async () => {
+    const { settings } = await freshBroker();
+    const poor = await userWith(settings, { configure: "^$", write: ".*", read: ".*" });
+    const message = "exchange 'heartbeat' does not exist and the user has no permission to create it";
+    await expect(ensureTopology(await dial(poor), topology)).rejects.toThrow(message);
+  });
+});
+
+async function dial({ host, amqpPort, user, password, vhost }: BrokerSettings): Promise<ChannelModel> {
+  const connection = await connect({
+    hostname: host,
+    port: amqpPort,
+    username: user,
+    password,
+    vhost: encodeURIComponent(vhost),
+  });
+  connection.on("error", () => {});
+  onTestFinished(() => connection.close());
+  return connection;
+}
+
+async function userWith(settings: BrokerSettings, permissions: object): Promise<BrokerSettings> {
+  const { host, managementPort, user, password } = inject("rabbitmq");
+  const poor = { user: `poor-${settings.vhost}`, password: "poor" };
+  const put = async (path: string, method: string, body?: object) => {
+    const response = await fetch(`http://${host}:${managementPort}/api/${path}`, {
+      method,
+      headers: {
+        authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
+        "content-type": "application/json",
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    expect(response.ok, `${method} ${path}: ${response.status}`).toBe(true);
+  };
+  await put(`users/${poor.user}`, "PUT", { password: poor.password, tags: "" });
+  onTestFinished(() => put(`users/${poor.user}`, "DELETE"));
+  await put(`permissions/${settings.vhost}/${poor.user}`, "PUT", permissions);
+  return { ...settings, ...poor };
+}

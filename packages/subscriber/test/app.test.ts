@@ -1,0 +1,100 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { applyHeartbeat } from "../src/apply.ts";
+import { type AppOptions, buildApp } from "../src/http/app.ts";
+import { verdict } from "../src/verdict.ts";
+import { component, heartbeat } from "./heartbeats.ts";
+
+const T = Date.UTC(2026, 10, 22, 10, 35, 6);
+
+function app(options: Partial<AppOptions> = {}) {
+  const components = [
+    component({ name: "db", observedAtMs: T, sinceMs: T - 5_000, probe: "tcp", latencyMs: 1.2 }),
+    component({
+      kind: "queue",
+      name: "inbox",
+      state: "down",
+      reason: "consumer_missing",
+      sinceMs: T,
+      observedAtMs: T,
+    }),
+  ];
+  const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
+  const { record } = applyHeartbeat(undefined, heartbeat({ components, sentAtMs: T }), "tsd", T, rules);
+  const built = buildApp({
+    currentVerdict: async () => verdict(record ? [record] : [], T, { expectedSites: [], unknownAs: "fail" }),
+    unreadyReasons: async () => [],
+    now: () => T,
+    ...options,
+  });
+  onTestFinished(() => built.close());
+  return built;
+}
+
+describe("/health", () => {
+  test("tells each component's kind, name, state, times and the site's freshness", async () => {
+    const response = await app().inject("/health");
+    expect(response.statusCode).toBe(503);
+    expect(response.headers["cache-control"]).toBe("no-store");
+    expect(response.json()).toEqual({
+      status: "fail",
+      checkedAt: "2026-11-22T10:35:06.000Z",
+      problems: ["queue inbox (site tsd) is down since 2026-11-22T10:35:06.000Z: consumer_missing"],
+      sites: [
+        {
+          site: "tsd",
+          state: "fresh",
+          freshAt: "2026-11-22T10:35:06.000Z",
+          deadline: "2026-11-22T10:37:36.000Z",
+          intervalSeconds: 60,
+          components: [
+            {
+              kind: "service",
+              name: "db",
+              state: "up",
+              lastState: "up",
+              since: "2026-11-22T10:35:01.000Z",
+              observedAt: "2026-11-22T10:35:06.000Z",
+              probe: "tcp",
+              latencyMs: 1.2,
+            },
+            {
+              kind: "queue",
+              name: "inbox",
+              state: "down",
+              lastState: "down",
+              since: "2026-11-22T10:35:06.000Z",
+              observedAt: "2026-11-22T10:35:06.000Z",
+              reason: "consumer_missing",
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  test("is 503 when the state cannot be read, without the reason's inner words", async () => {
+    const currentVerdict = async () => await Promise.reject(new Error("redis at 10.0.0.7 says no"));
+    const response = await app({ currentVerdict }).inject("/health");
+    expect(response.statusCode).toBe(503);
+    expect(response.json()).toMatchObject({
+      status: "fail",
+      problems: ["the state cannot be read from Redis"],
+    });
+    expect(response.body).not.toContain("10.0.0.7");
+  });
+});
+
+test("/livez and /readyz do not depend on the pipeline's health", async () => {
+  const failing = app();
+  expect((await failing.inject("/health")).statusCode).toBe(503);
+  expect((await failing.inject("/livez")).statusCode).toBe(200);
+  expect((await failing.inject("/readyz")).statusCode).toBe(200);
+});
+
+test("/readyz says what is missing; /livez does not care", async () => {
+  const unready = app({ unreadyReasons: async () => ["the broker is not connected"] });
+  const response = await unready.inject("/readyz");
+  expect(response.statusCode).toBe(503);
+  expect(response.json()).toEqual({ status: "fail", reasons: ["the broker is not connected"] });
+  expect((await unready.inject("/livez")).statusCode).toBe(200);
+});

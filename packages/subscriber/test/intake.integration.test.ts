@@ -1,0 +1,170 @@
+import { readFileSync } from "node:fs";
+import { encodeHeartbeat, type Heartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { formatUpstreamTimestamp } from "@pipeline-heartbeat/shared/timestamp.ts";
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import { pino } from "pino";
+import { describe, expect, test, vi } from "vitest";
+import { intake } from "../src/intake.ts";
+import type { Store } from "../src/store.ts";
+import { sweepOnce } from "../src/sweep.ts";
+import { verdict } from "../src/verdict.ts";
+import { askReader, freshStore } from "./fresh-store.ts";
+
+const captured = readFileSync(
+  new URL("../../shared/test/vectors/upstream-messages.jsonl", import.meta.url),
+  "utf8",
+)
+  .trimEnd()
+  .split("\n");
+
+/** A captured message with its times moved to now: old news gives the reader no ok key. */
+function recent(line: string): Buffer {
+  const now = formatUpstreamTimestamp(Date.now());
+  return Buffer.from(line.replaceAll(/\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2} UTC/g, now));
+}
+
+const never = new AbortController().signal;
+const CAPTURED_MS = Date.UTC(2026, 10, 22, 11, 22, 20);
+
+/** An intake with what it logs at info and above. */
+function startIntake(store: Store, nowMs = CAPTURED_MS) {
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
+  const options = { rules: { expectedIntervalMs: 60_000, silenceFactor: 2.5 }, defaultSite: "default" };
+  const outage = outageLog("redis", log);
+  return { ...intake({ ...options, store, now: () => nowMs, log, outage }), lines };
+}
+
+function message(parts: Partial<Heartbeat>): Buffer {
+  const sentAtMs = parts.sentAtMs ?? CAPTURED_MS;
+  const heartbeat: Heartbeat = {
+    site: "tsd",
+    bootId: "boot",
+    sequence: 1,
+    startedAtMs: sentAtMs,
+    sentAtMs,
+    uptimeMs: 1,
+    intervalMs: 60_000,
+    cause: "interval",
+    hosts: [],
+    queues: [],
+    services: [],
+    components: [{ kind: "service", name: "db", state: "up", observedAtMs: sentAtMs }],
+    ...parts,
+  };
+  return encodeHeartbeat(heartbeat, 2);
+}
+
+describe("intake", () => {
+  test.each(captured.map((line, index) => ({ line, index })))(
+    "takes in message $index of upstream, and the reader hears the truth",
+    async ({ line }) => {
+      const { store, redis } = await freshStore();
+      await startIntake(store, Date.now()).take([recent(line)], never);
+      const [record] = await store.loadAll();
+      const isAllUp = (record?.components ?? []).every(({ state }) => state === "up");
+      expect(record?.site).toBe("default");
+      if (record?.components.length) expect((await askReader(redis)).http).toBe(isAllUp ? 200 : 503);
+      expect(await redis.llen("heartbeat:rejected")).toBe(0);
+    },
+  );
+
+  test("quarantines what is no heartbeat with its reason, logs it once, and applies the next", async () => {
+    const { store, redis } = await freshStore();
+    const { take, lines } = startIntake(store);
+    await take([Buffer.from("garbage"), Buffer.from("garbage"), Buffer.from("{}"), message({})], never);
+    const rejected = await redis.lrange("heartbeat:rejected", 0, -1);
+    expect(rejected.map((line) => JSON.parse(line).head)).toEqual(["{}", "garbage", "garbage"]);
+    expect(lines.filter((line) => line.includes('"not JSON"'))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("not a heartbeat"))).toHaveLength(1);
+    expect(await store.loadAll()).toMatchObject([{ site: "tsd" }]);
+  });
+
+  test("a batch gives the same as its messages one by one, also when it comes twice", async () => {
+    const bodies = [1, 2, 3, 4].flatMap((sequence) => [
+      message({ sequence, sentAtMs: CAPTURED_MS + sequence }),
+      message({ site: "other", sequence, sentAtMs: CAPTURED_MS + sequence }),
+    ]);
+    const inOne = await freshStore();
+    const oneByOne = await freshStore();
+    await startIntake(inOne.store).take(bodies, never);
+    await startIntake(inOne.store).take(bodies, never);
+    for (const body of bodies) await startIntake(oneByOne.store).take([body], never);
+    const sorted = async (store: Store) =>
+      (await store.loadAll()).toSorted((a, b) => (a.site < b.site ? -1 : 1));
+    expect(await sorted(inOne.store)).toEqual(await sorted(oneByOne.store));
+    expect(await inOne.store.loadAll()).toMatchObject([{ sequence: 4 }, { sequence: 4 }]);
+  });
+
+  test("two subscribers at once end with the newest heartbeat", async () => {
+    const { store } = await freshStore();
+    const messages = Array.from({ length: 30 }, (_, index) => message({ sequence: index + 1 }));
+    const takers = [startIntake(store), startIntake(store)];
+    await Promise.all(messages.map((body, index) => takers[index % 2]?.take([body], never)));
+    expect(await store.loadAll()).toMatchObject([{ sequence: 30 }]);
+  });
+
+  test("a site too many is quarantined, the known ones go on", async () => {
+    const { store, redis } = await freshStore({ maxSites: 1 });
+    await startIntake(store).take([message({ site: "a" }), message({ site: "b" })], never);
+    await startIntake(store).take([message({ site: "a", sequence: 2 })], never);
+    expect(await store.loadAll()).toMatchObject([{ site: "a", sequence: 2 }]);
+    expect(await redis.lindex("heartbeat:rejected", 0)).toContain("MAX_SITES");
+  });
+
+  test("holds messages while the store is away, tells so once, and applies them when it is back", async () => {
+    const { store, redis } = await freshStore();
+    await store.ping();
+    const taking = startIntake(store);
+    redis.options.enableOfflineQueue = false;
+    redis.disconnect(true);
+    await taking.take([message({})], never);
+    expect(await store.loadAll()).toMatchObject([{ site: "tsd" }]);
+    expect(taking.lines.filter((line) => line.includes("redis unavailable"))).toHaveLength(1);
+    expect(taking.isHolding).toBe(false);
+  });
+
+  test("lets go of what it holds when the connection to the broker is lost", async () => {
+    const { store, redis } = await freshStore();
+    redis.options.enableOfflineQueue = false;
+    redis.disconnect();
+    const lost = new AbortController();
+    const taken = startIntake(store).take([message({})], lost.signal);
+    const failed = expect(taken).rejects.toThrow(/abort/i);
+    lost.abort();
+    await failed;
+  });
+});
+
+describe("sweep", () => {
+  const log = pino({ level: "silent" });
+  const rules = { expectedSites: [], unknownAs: "fail" as const };
+
+  test("writes a silence once, after the deadline, and /health says so from the deadline on", async () => {
+    const { store, redis } = await freshStore();
+    const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
+    await startIntake(store, nowMs).take([message({ sentAtMs: nowMs })], never);
+    const deadlineMs = nowMs + 150_000;
+    const sweepAt = async (atMs: number) =>
+      await sweepOnce({
+        store,
+        expectedSites: [],
+        now: () => atMs,
+        log,
+        outage: outageLog("redis", log),
+        isHolding: () => false,
+      });
+
+    await sweepAt(deadlineMs);
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+    expect(verdict(await store.loadAll(), deadlineMs, rules).isHealthy).toBe(true);
+    expect(verdict(await store.loadAll(), deadlineMs + 1, rules).isHealthy).toBe(false);
+
+    const commit = vi.spyOn(store, "commit");
+    await Promise.all([sweepAt(deadlineMs + 1), sweepAt(deadlineMs + 1)]);
+    await sweepAt(deadlineMs + 1_000);
+    const results = await Promise.all(commit.mock.results.map(({ value }) => value));
+    expect(results.filter((result) => result === "committed")).toHaveLength(1);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+});

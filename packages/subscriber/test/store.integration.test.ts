@@ -1,0 +1,214 @@
+import { describe, expect, test } from "vitest";
+import { applyHeartbeat, applySilence } from "../src/apply.ts";
+import type { SiteRecord } from "../src/site-record.ts";
+import type { Store } from "../src/store.ts";
+import { askReader, freshStore } from "./fresh-store.ts";
+import { component, heartbeat } from "./heartbeats.ts";
+
+const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
+const MINUTE_MS = 60_000;
+
+type Components = Parameters<typeof component>[0][];
+
+/** Whole seconds, as the reader's keys have them. */
+const startMs = Math.floor(Date.now() / 1_000) * 1_000;
+let sequence = 0;
+
+/** Applies a heartbeat that was sent and received `atMs`, as the subscriber does. */
+async function hear(store: Store, site: string, components: Components, atMs = startMs): Promise<SiteRecord> {
+  sequence += 1;
+  const before = await store.load(site);
+  const reports = components.map((parts) => component({ sinceMs: atMs, observedAtMs: atMs, ...parts }));
+  const message = heartbeat({ site, sequence, sentAtMs: atMs, components: reports });
+  const { record } = applyHeartbeat(before?.record, message, site, atMs, rules);
+  if (!record) throw new Error("not applied");
+  expect(await store.commit(before, record)).toBe("committed");
+  return record;
+}
+
+async function fallSilent(store: Store, site: string): Promise<void> {
+  const before = await store.load(site);
+  if (!before) throw new Error("no such site");
+  expect(await store.commit(before, applySilence(before.record))).toBe("committed");
+}
+
+describe("records", () => {
+  test("come back as they were committed", async () => {
+    const { store } = await freshStore();
+    const record = await hear(store, "tsd", [
+      { name: "__proto__" },
+      { kind: "queue", name: "ä\u0000\u2028'\"" },
+    ]);
+    expect((await store.load("tsd"))?.record).toEqual(record);
+    expect(await store.loadAll()).toEqual([record]);
+    expect(await store.load("other")).toBeUndefined();
+  });
+
+  test("of two who read the same, only the first commits", async () => {
+    const { store } = await freshStore();
+    const first = await hear(store, "tsd", [{}]);
+    const before = await store.load("tsd");
+    expect(await store.commit(before, { ...first, sequence: 100 })).toBe("committed");
+    expect(await store.commit(before, { ...first, sequence: 200 })).toBe("conflict");
+    expect(await store.commit(undefined, { ...first, sequence: 300 })).toBe("conflict");
+    expect((await store.load("tsd"))?.record.sequence).toBe(100);
+  });
+
+  test("a site too many is refused, a known one is not", async () => {
+    const { store } = await freshStore({ maxSites: 1 });
+    const record = await hear(store, "a", [{}]);
+    expect(await store.commit(undefined, { ...record, site: "b" })).toBe("full");
+    await hear(store, "a", [{}]);
+    expect(await store.loadAll()).toHaveLength(1);
+  });
+
+  test("sites are overdue after their deadline, until their silence is written", async () => {
+    const { store } = await freshStore();
+    const { deadlineMs } = await hear(store, "tsd", [{}]);
+    expect(await store.overdue(deadlineMs)).toEqual([]);
+    expect(await store.overdue(deadlineMs + 1)).toEqual(["tsd"]);
+    await fallSilent(store, "tsd");
+    expect(await store.overdue(deadlineMs + 1)).toEqual([]);
+  });
+
+  test("quarantined messages are kept, the newest first, up to a limit", async () => {
+    const { store, redis } = await freshStore();
+    const rejected = Array.from({ length: 1_200 }, (_, index) => {
+      return { reason: `reason ${index}`, receivedAtMs: startMs, head: "{" };
+    });
+    await store.quarantine(rejected);
+    expect(await redis.llen("heartbeat:rejected")).toBe(1_000);
+    const newest: unknown = JSON.parse((await redis.lindex("heartbeat:rejected", 0)) ?? "");
+    expect(newest).toEqual({ reason: "reason 1199", receivedAt: new Date(startMs).toISOString(), head: "{" });
+  });
+});
+
+describe("the reader", () => {
+  test("is told the truth as components go down and come back", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{ name: "db" }, { kind: "queue", name: "inbox" }]);
+    expect(await askReader(redis)).toMatchObject({
+      http: 200,
+      services: { db: "OK" },
+      queues: { inbox: "OK" },
+    });
+
+    await hear(
+      store,
+      "tsd",
+      [
+        { name: "db", state: "down" },
+        { kind: "queue", name: "inbox" },
+      ],
+      startMs + MINUTE_MS,
+    );
+    expect(await askReader(redis)).toMatchObject({
+      http: 503,
+      services: { db: "NOT_OK" },
+      queues: { inbox: "OK" },
+    });
+    expect(await redis.exists("service:db:ok")).toBe(0);
+
+    await hear(store, "tsd", [{ name: "db" }, { kind: "queue", name: "inbox" }], startMs + 2 * MINUTE_MS);
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+    expect(await redis.get("service:db:not_ok"), "too young to be shown").toBe("1970-01-01 00:00:00 UTC");
+  });
+
+  test("sees the last failure once it is ten minutes old", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{ state: "down" }], startMs);
+    await hear(store, "tsd", [{}], startMs + 10 * MINUTE_MS - 1_000);
+    expect(await redis.get("service:db:not_ok")).toContain("1970");
+    await hear(store, "tsd", [{}], startMs + 10 * MINUTE_MS);
+    expect(await redis.get("service:db:not_ok")).not.toContain("1970");
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+  });
+
+  test("says not ok for what could not be looked at", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{ state: "unknown" }]);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("says not ok by itself when nobody refreshes the ok key, a minute after the deadline", async () => {
+    const { store, redis } = await freshStore();
+    const { deadlineMs } = await hear(store, "tsd", [{}]);
+    const expiresMs = Date.now() + (await redis.pttl("service:db:ok"));
+    expect(Math.abs(expiresMs - (deadlineMs + MINUTE_MS))).toBeLessThan(1_000);
+    expect(await redis.pttl("service:db:not_ok")).toBe(-1);
+    await redis.del("service:db:ok");
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("old news gives it no ok key that outlives its deadline", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{}], startMs - 60 * MINUTE_MS);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("is told of silence, with the deadline as the time, and of its end", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{}], startMs);
+    await fallSilent(store, "tsd");
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+    const told = (await redis.get("service:db:not_ok")) ?? "";
+    expect(Date.parse(told.replace(" UTC", "Z").replace(" ", "T"))).toBe(startMs + 2.5 * MINUTE_MS);
+    await hear(store, "tsd", [{}], startMs + 5 * MINUTE_MS);
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+  });
+
+  test("no longer sees a component that is gone, and keys of others are left alone", async () => {
+    const { store, redis } = await freshStore();
+    await redis.set("service:foreign:ok", "2026-01-01 10:00:00 UTC");
+    await hear(store, "tsd", [{ name: "db" }, { name: "old", state: "down" }]);
+    await hear(store, "tsd", [{ name: "db" }]);
+    expect(await askReader(redis)).toMatchObject({ http: 200, services: { db: "OK", foreign: "OK" } });
+    expect(await redis.keys("*old*")).toEqual([]);
+  });
+
+  test("of two sites with the same component sees the worst, and the other one when that is gone", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "a", [{ name: "db", state: "down" }]);
+    await hear(store, "b", [{ name: "db" }]);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+    await hear(store, "a", [{ name: "other" }]);
+    expect(await askReader(redis)).toMatchObject({ http: 200, services: { db: "OK", other: "OK" } });
+  });
+
+  test("sees a name with a colon with an underscore instead, as bad as the worst of the two", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{ name: "db:5432", state: "down" }, { name: "db_5432" }]);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db_5432: "NOT_OK" } });
+  });
+
+  test("is told that no site is known, until one is", async () => {
+    const { store, redis } = await freshStore();
+    await store.tellUnknownSites([], startMs);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { heartbeat: "NOT_OK" } });
+    const told = await redis.get("service:heartbeat:not_ok");
+    await store.tellUnknownSites([], startMs + MINUTE_MS);
+    expect(await redis.get("service:heartbeat:not_ok"), "since when it is unknown").toBe(told);
+    await hear(store, "tsd", [{}]);
+    await store.tellUnknownSites([], startMs);
+    expect(await askReader(redis)).toMatchObject({ http: 200, services: { db: "OK" } });
+  });
+
+  test("is told of each expected site that is unknown", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "a", [{}]);
+    await store.tellUnknownSites(["a", "b"], startMs);
+    expect(await askReader(redis)).toMatchObject({
+      http: 503,
+      services: { db: "OK", "heartbeat-b": "NOT_OK" },
+    });
+    await store.tellUnknownSites(["a"], startMs);
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+  });
+
+  test("is told nothing where its keys are switched off", async () => {
+    const { store, redis } = await freshStore({ readerKeys: "off" });
+    await store.tellUnknownSites(["b"], startMs);
+    await hear(store, "a", [{}]);
+    expect([...(await redis.keys("service:*")), ...(await redis.keys("queue:*"))]).toEqual([]);
+  });
+});
