@@ -32,7 +32,7 @@ export function parseTargets(text: string): ParsedTargets {
   if (targets.hosts.length + targets.queues.length === 0) {
     return { ok: false, problems: ["heartbeat: has nothing to watch, neither hosts nor rmq_consumers"] };
   }
-  return { ok: true, targets, warnings: issues.flatMap(describeUnknown) };
+  return { ok: true, targets, warnings: [...issues.flatMap(describeUnknown), ...namelessHosts(targets)] };
 }
 
 const KNOWN_KEYS = [
@@ -112,6 +112,15 @@ function tagPattern() {
     if (parsed.ok) return parsed.matches;
     context.addIssue(`cannot be used as a tag pattern: ${parsed.reason}`);
     return z.NEVER;
+  });
+}
+
+/** Their address stands in the heartbeats in place of a name. */
+function namelessHosts({ hosts }: Targets): string[] {
+  return hosts.flatMap(({ name, host }, index) => {
+    return name === host
+      ? [`heartbeat.hosts[${index}]: has no name, so its address leaves the site in its place`]
+      : [];
   });
 }
 

@@ -78,7 +78,7 @@ function scripted(parts: Partial<Management>): Management & { calls: string[] } 
       calls.push(queue);
       return [];
     },
-    close: async () => {},
+    close: () => {},
     ...parts,
   };
 }

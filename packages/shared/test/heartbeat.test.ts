@@ -1,12 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import {
-  decodeHeartbeat,
-  encodeHeartbeat,
-  type Heartbeat,
-  MAX_BODY_BYTES,
-  type ReceivedHeartbeat,
-} from "../src/heartbeat.ts";
+import { decodeHeartbeat, MAX_BODY_BYTES, type ReceivedHeartbeat } from "../src/decode.ts";
+import { encodeHeartbeat, type Heartbeat } from "../src/heartbeat.ts";
 import { parseUpstreamTimestamp } from "../src/timestamp.ts";
 
 const RECEIVED_MS = Date.UTC(2026, 10, 22, 12);

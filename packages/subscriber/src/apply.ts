@@ -1,4 +1,5 @@
-import type { ComponentReport, ReceivedHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
+import type { ComponentReport } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { judgeOrder, type Order, rememberBoot } from "./order.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 

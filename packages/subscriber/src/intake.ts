@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
-import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";

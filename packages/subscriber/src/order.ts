@@ -1,4 +1,4 @@
-import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { SiteRecord } from "./site-record.ts";
 
 /** How many boots of a site are remembered, each with its newest sequence. */

@@ -1,4 +1,4 @@
-import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import { describe, expect, test } from "vitest";
 import { type Applied, applyHeartbeat, applySilence } from "../src/apply.ts";
 import type { SiteRecord } from "../src/site-record.ts";

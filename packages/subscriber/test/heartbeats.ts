@@ -1,4 +1,5 @@
-import type { ComponentReport, ReceivedHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
+import type { ComponentReport } from "@pipeline-heartbeat/shared/heartbeat.ts";
 
 /** A heartbeat of format 2, all of whose parts can be replaced. */
 export function heartbeat(parts: Partial<ReceivedHeartbeat> = {}): ReceivedHeartbeat {

@@ -8,7 +8,8 @@ import { intake } from "../src/intake.ts";
 import type { Store } from "../src/store.ts";
 import { sweepOnce } from "../src/sweep.ts";
 import { verdict } from "../src/verdict.ts";
-import { askReader, freshStore } from "./fresh-store.ts";
+import { askReader } from "./ask-reader.ts";
+import { freshStore } from "./fresh-store.ts";
 
 const captured = readFileSync(
   new URL("../../shared/test/vectors/upstream-messages.jsonl", import.meta.url),

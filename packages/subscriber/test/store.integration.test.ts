@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { applyHeartbeat, applySilence } from "../src/apply.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import type { Store } from "../src/store.ts";
-import { askReader, freshStore } from "./fresh-store.ts";
+import { askReader } from "./ask-reader.ts";
+import { freshStore } from "./fresh-store.ts";
 import { component, heartbeat } from "./heartbeats.ts";
 
 const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };

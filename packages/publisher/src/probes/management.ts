@@ -1,8 +1,8 @@
 import type { BrokerTls } from "@pipeline-heartbeat/shared/broker-config.ts";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
-import { Agent, request } from "undici";
 import * as z from "zod";
 import type { Reason } from "../probe.ts";
+import { type HttpReply, httpClient } from "./http-get.ts";
 
 export interface ManagementSettings {
   /** Without a slash at the end, such as `https://mq.example:15671`. */
@@ -38,7 +38,7 @@ export interface Management {
   consumers(signal: AbortSignal): Promise<QueueConsumer[]>;
   /** The consumers of one queue, whoever they belong to; undefined when there is no such queue. */
   consumersOf(queue: string, signal: AbortSignal): Promise<QueueConsumer[] | undefined>;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** Many thousands of consumers fit; a reply that never ends does not. */
@@ -48,14 +48,14 @@ const MAX_CONNECTIONS = 8;
 const DETAIL_LENGTH = 200;
 
 export function management(settings: ManagementSettings): Management {
-  const { tls } = settings;
-  const agent = new Agent({
-    connections: MAX_CONNECTIONS,
-    maxResponseSize: MAX_REPLY_BYTES,
-    connect: tls ? { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName } : {},
-  });
   const vhost = encodeURIComponent(settings.vhost);
-  const authorization = `Basic ${Buffer.from(`${settings.user}:${settings.password}`).toString("base64")}`;
+  const credentials = Buffer.from(`${settings.user}:${settings.password}`).toString("base64");
+  const client = httpClient({
+    tls: settings.tls,
+    headers: { authorization: `Basic ${credentials}` },
+    maxConnections: MAX_CONNECTIONS,
+    maxReplyBytes: MAX_REPLY_BYTES,
+  });
 
   /** Undefined for 404. */
   async function get<Schema extends z.ZodType>(
@@ -71,14 +71,9 @@ export function management(settings: ManagementSettings): Management {
     throw new ManagementError("management_failed", "the answer of the management API was not understood");
   }
 
-  async function ask(path: string, signal: AbortSignal): Promise<{ statusCode: number; text: string }> {
+  async function ask(path: string, signal: AbortSignal): Promise<HttpReply> {
     try {
-      const { statusCode, body } = await request(`${settings.url}/api/${path}`, {
-        dispatcher: agent,
-        headers: { authorization },
-        signal,
-      });
-      return { statusCode, text: await body.text() };
+      return await client.get(`${settings.url}/api/${path}`, signal);
     } catch (error) {
       if (signal.aborted) throw new ManagementError("timeout", "the management API did not answer in time");
       const cause = errorCode(error) ?? String(error);
@@ -101,7 +96,7 @@ export function management(settings: ManagementSettings): Management {
       const path = `queues/${vhost}/${encodeURIComponent(queue)}?columns=name,consumer_details`;
       return (await get(path, queueSchema, signal))?.consumer_details;
     },
-    close: () => agent.destroy(),
+    close: () => client.close(),
   };
 }
 

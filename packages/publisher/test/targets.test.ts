@@ -1,0 +1,167 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parseTargets } from "../src/targets.ts";
+
+function problemsOf(file: unknown): string {
+  const parsed = parseTargets(typeof file === "string" ? file : JSON.stringify(file));
+  return parsed.ok ? "none" : parsed.problems.join("\n");
+}
+
+function warningsOf(file: unknown): string {
+  const parsed = parseTargets(JSON.stringify(file));
+  return parsed.ok ? parsed.warnings.join("\n") : `problems: ${parsed.problems.join("\n")}`;
+}
+
+const host = { host: "db", port: "5432", name: "sda-db" };
+const consumer = { queue: "inbox", listeners: [{ tag: "mq-interceptor", name: "mq-interceptor" }] };
+const file = (heartbeat: object) => ({ heartbeat });
+
+test("the file of FEGA-Norway is taken as it is", () => {
+  const path = new URL("../../../examples/fega-norway.publisher_config.json", import.meta.url);
+  const parsed = parseTargets(readFileSync(path, "utf8"));
+  if (!parsed.ok) throw new Error(parsed.problems.join());
+  expect(parsed.warnings).toEqual([]);
+  expect(parsed.targets.hosts).toEqual([
+    { name: "sda-doa", host: "doa", port: 8080 },
+    { name: "sda-db", host: "db", port: 5432 },
+  ]);
+  expect(parsed.targets.queues.map(({ queue }) => queue)).toEqual([
+    "inbox",
+    "ingest",
+    "archived",
+    "verified",
+    "completed",
+    "accessionIDs",
+    "mappings",
+    "error",
+    "files",
+  ]);
+  const [inbox] = parsed.targets.queues;
+  expect(inbox?.listeners[0]?.matches("ctag-/mq-interceptor-3")).toBe(true);
+  expect(inbox?.listeners[0]?.matches("ctag-/app/sda-ingest-1")).toBe(false);
+});
+
+describe("what may be left out", () => {
+  test("a name defaults to the host, a port may be a number, either list may be missing", () => {
+    const parsed = parseTargets(JSON.stringify(file({ hosts: [{ host: "db", port: 5432 }] })));
+    expect(parsed).toMatchObject({
+      ok: true,
+      targets: { hosts: [{ name: "db", host: "db", port: 5432 }], queues: [] },
+    });
+  });
+
+  test("a queue without listeners, and a queue that occurs twice", () => {
+    const parsed = parseTargets(
+      JSON.stringify(file({ rmq_consumers: [{ queue: "a" }, { queue: "a", listeners: [] }] })),
+    );
+    expect(parsed).toMatchObject({ ok: true, targets: { queues: [{ queue: "a" }, { queue: "a" }] } });
+  });
+
+  test("notes and the schema's address are passed over", () => {
+    const noted = { $schema: "x", _note: 1, ...file({ _why: "x", hosts: [{ ...host, _owner: "x" }] }) };
+    expect(warningsOf(noted)).toBe("");
+  });
+});
+
+describe("problems name the place in the file, never what stands there", () => {
+  test.each([
+    { what: "no JSON", file: '{"heartbeat": hunter2', says: "is not JSON" },
+    { what: "a list", file: [], says: "the file: " },
+    { what: "no heartbeat", file: {}, says: "heartbeat: expected an object" },
+    { what: "nothing to watch", file: file({}), says: "heartbeat: has nothing to watch" },
+    { what: "empty lists", file: file({ hosts: [], rmq_consumers: [] }), says: "has nothing to watch" },
+    { what: "hosts that are no list", file: file({ hosts: {} }), says: "heartbeat.hosts: expected a list" },
+    {
+      what: "port 0",
+      file: file({ hosts: [{ ...host, port: 0 }] }),
+      says: "heartbeat.hosts[0].port: expected a port",
+    },
+    {
+      what: "port 70000",
+      file: file({ hosts: [host, { ...host, port: "70000" }] }),
+      says: "heartbeat.hosts[1].port: expected a port",
+    },
+    {
+      what: "port abc",
+      file: file({ hosts: [{ ...host, port: "abc" }] }),
+      says: "heartbeat.hosts[0].port: expected a port",
+    },
+    {
+      what: "an empty port",
+      file: file({ hosts: [{ ...host, port: "" }] }),
+      says: "heartbeat.hosts[0].port: expected a port",
+    },
+    {
+      what: "a missing port",
+      file: file({ hosts: [{ host: "db" }] }),
+      says: "heartbeat.hosts[0].port: expected a port",
+    },
+    {
+      what: "a missing host",
+      file: file({ hosts: [{ port: 1 }] }),
+      says: "heartbeat.hosts[0].host: expected a text",
+    },
+    {
+      what: "an empty name",
+      file: file({ hosts: [{ ...host, name: "" }] }),
+      says: "heartbeat.hosts[0].name: is empty",
+    },
+    {
+      what: "a name with a colon",
+      file: file({ hosts: [{ ...host, name: "a:b" }] }),
+      says: "heartbeat.hosts[0].name: must not have a ':'",
+    },
+    {
+      what: "an address with colons and no name",
+      file: file({ hosts: [{ host: "::1", port: 1 }] }),
+      says: "heartbeat.hosts[0].name: ",
+    },
+    {
+      what: "a queue with a colon",
+      file: file({ rmq_consumers: [{ queue: "a:b" }] }),
+      says: "heartbeat.rmq_consumers[0].queue: must not",
+    },
+    {
+      what: "a listener with a colon",
+      file: file({ rmq_consumers: [{ queue: "a", listeners: [{ tag: "x", name: "a:b" }] }] }),
+      says: "heartbeat.rmq_consumers[0].listeners[0].name: must not",
+    },
+    {
+      what: "a broken pattern",
+      file: file({ rmq_consumers: [{ queue: "a", listeners: [{ tag: "(x", name: "x" }] }] }),
+      says: "heartbeat.rmq_consumers[0].listeners[0].tag: cannot be used",
+    },
+    {
+      what: "a missing tag",
+      file: file({ rmq_consumers: [{ queue: "a", listeners: [{ name: "x" }] }] }),
+      says: "listeners[0].tag: expected a Python regular expression",
+    },
+  ])("$what", ({ file, says }) => {
+    const told = problemsOf(file);
+    expect(told).toContain(says);
+    expect(told).not.toMatch(/hunter2|abc|70000/);
+  });
+
+  test("all of them are told at once", () => {
+    const told = problemsOf(
+      file({
+        hosts: [{ host: "", port: 0 }],
+        rmq_consumers: [{ queue: "", listeners: [{ tag: "(", name: "a:b" }] }],
+      }),
+    );
+    expect(told.split("\n")).toHaveLength(5);
+  });
+});
+
+test("unknown keys are warned about, with the nearest known key, and do no harm", () => {
+  const odd = file({ hosts: [{ ...host, prot: 1 }], rmq_consumer: [consumer] });
+  const warnings = warningsOf(odd);
+  expect(warnings).toContain("heartbeat.hosts[0].prot: unknown key, ignored; did you mean 'port'?");
+  expect(warnings).toContain("heartbeat.rmq_consumer: unknown key, ignored; did you mean 'rmq_consumers'?");
+});
+
+test("a host without a name is warned about: its address leaves the site", () => {
+  expect(warningsOf(file({ hosts: [{ host: "10.0.0.7", port: 1 }] }))).toContain(
+    "heartbeat.hosts[0]: has no name",
+  );
+});

@@ -1,0 +1,164 @@
+import * as z from "zod";
+import {
+  type Cause,
+  type ComponentReport,
+  isWorse,
+  type Kind,
+  MAX_NAME_LENGTH,
+  SITE_PATTERN,
+} from "./heartbeat.ts";
+import { parseUpstreamTimestamp } from "./timestamp.ts";
+
+/** A heartbeat as the subscriber received it, in either format. */
+export interface ReceivedHeartbeat {
+  readonly format: 1 | 2;
+  /** Absent in format 1. */
+  readonly site: string | undefined;
+  /** Names one run of the publisher. In format 1 it is the top-level timestamp, which upstream never moves. */
+  readonly bootId: string;
+  /** Decides the order within a boot. In format 1 it is the newest entry's time in unix milliseconds. */
+  readonly sequence: number;
+  /** Unix milliseconds of the publisher's wall clock. */
+  readonly sentAtMs: number;
+  readonly uptimeMs: number | undefined;
+  readonly intervalMs: number | undefined;
+  readonly cause: Cause;
+  /** Each kind and name once: of several entries the worst counts. */
+  readonly components: readonly ComponentReport[];
+}
+
+export type Decoded =
+  | { readonly ok: true; readonly heartbeat: ReceivedHeartbeat }
+  | { readonly ok: false; readonly problem: string };
+
+/** More than ten thousand components in format 1 fit; what is larger is refused before it is parsed. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+
+/**
+ * Reads the body of a message of either format. Never throws: what is no heartbeat comes back as a problem.
+ * Format-1 entries without a valid timestamp get `receivedAtMs` (unix milliseconds, the receiver's clock).
+ */
+export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded {
+  if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: `larger than ${MAX_BODY_BYTES} bytes` };
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (error) {
+    return { ok: false, problem: error instanceof TypeError ? "not UTF-8" : "not JSON" };
+  }
+  const parsed = messageSchema.safeParse(json);
+  if (!parsed.success) return { ok: false, problem: `not a heartbeat: ${firstIssue(parsed.error)}` };
+  const heartbeat = parsed.data.v2 ? receivedV2(parsed.data.v2) : receivedV1(parsed.data, receivedAtMs);
+  return { ok: true, heartbeat: { ...heartbeat, components: worstOfEach(heartbeat.components) } };
+}
+
+function worstOfEach(components: readonly ComponentReport[]): ComponentReport[] {
+  const worst = new Map<string, ComponentReport>();
+  for (const component of components) {
+    const key = `${component.kind}:${component.name}`;
+    const other = worst.get(key);
+    if (!other || isWorse(component.state, other.state)) worst.set(key, component);
+  }
+  return [...worst.values()];
+}
+
+function receivedV2(v2: z.output<typeof v2Schema>): ReceivedHeartbeat {
+  const { sentAt, intervalSeconds, components, ...rest } = v2;
+  return {
+    ...rest,
+    format: 2,
+    sentAtMs: sentAt,
+    intervalMs: intervalSeconds * 1000,
+    components: components.map(({ since, observedAt, ...component }) => ({
+      ...component,
+      sinceMs: since,
+      observedAtMs: observedAt,
+    })),
+  };
+}
+
+function receivedV1(message: z.output<typeof messageSchema>, receivedAtMs: number): ReceivedHeartbeat {
+  const { hosts, rmq_consumers: consumers } = message;
+  const entries = [...hosts, ...consumers.services_status, ...consumers.queues_status];
+  const times = entries.map((entry) => entry.timestamp).filter((atMs) => atMs !== undefined);
+  const newestMs = times.length > 0 ? times.reduce((a, b) => Math.max(a, b)) : receivedAtMs;
+  const report =
+    (kind: Kind) =>
+    ({ name, status, timestamp }: z.output<typeof entrySchema>): ComponentReport => ({
+      kind,
+      name,
+      state: status === "ok" ? "up" : "down",
+      observedAtMs: timestamp ?? receivedAtMs,
+    });
+  return {
+    format: 1,
+    site: undefined,
+    bootId: message.timestamp,
+    sequence: newestMs,
+    sentAtMs: newestMs,
+    uptimeMs: undefined,
+    intervalMs: undefined,
+    cause: "interval",
+    components: [
+      ...hosts.map(report("service")),
+      ...consumers.services_status.map(report("service")),
+      ...consumers.queues_status.map(report("queue")),
+    ],
+  };
+}
+
+function firstIssue(error: z.ZodError): string {
+  const issue = error.issues[0];
+  const path = issue?.path.join(".");
+  return `${path ? `${path}: ` : ""}${issue?.message}`.slice(0, 200);
+}
+
+const name = z.string().min(1).max(MAX_NAME_LENGTH);
+const kind = z.enum(["service", "queue"]);
+const state = z.enum(["up", "down", "unknown"]);
+/** ISO 8601 in UTC, as Date.prototype.toISOString writes it, to unix milliseconds. */
+const isoTime = z.iso.datetime().transform((text) => Date.parse(text));
+const shortText = z.string().max(1000).optional();
+
+const entrySchema = z.object({
+  name,
+  status: z.enum(["ok", "not_ok"]),
+  timestamp: z.unknown().transform(parseUpstreamTimestamp),
+});
+
+const v2Schema = z.object({
+  site: z.string().regex(SITE_PATTERN),
+  bootId: z.string().min(1).max(64),
+  sequence: z.int().min(1),
+  sentAt: isoTime,
+  uptimeMs: z.number().min(0),
+  intervalSeconds: z.number().positive().max(86_400),
+  cause: z.enum(["interval", "change", "goodbye", "backfill"]),
+  components: z.array(
+    z.object({
+      kind,
+      name,
+      probe: z.string().max(64).optional(),
+      state,
+      reason: z.string().max(64).optional(),
+      detail: shortText,
+      since: isoTime.optional(),
+      observedAt: isoTime,
+      latencyMs: z.number().min(0).optional(),
+    }),
+  ),
+});
+
+/** The key that format 2 adds, as it is written. */
+export type V2Part = z.input<typeof v2Schema>;
+
+const messageSchema = z.object({
+  status: z.literal("heartbeat"),
+  timestamp: z.string().max(64),
+  hosts: z.array(entrySchema).default([]),
+  rmq_consumers: z.object({
+    queues_status: z.array(entrySchema).default([]),
+    services_status: z.array(entrySchema).default([]),
+  }),
+  v2: v2Schema.optional(),
+});

@@ -1,0 +1,260 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import { connect } from "amqplib";
+import { Redis } from "ioredis";
+import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import { askHealth, type Health } from "../demo/health.ts";
+import { askReader } from "../packages/subscriber/test/ask-reader.ts";
+import { freePorts } from "./brokers/free-ports.ts";
+import { ended, freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
+
+/** The management API's statistics lag behind by up to this. */
+const STATISTICS_LAG_MS = 6_000;
+
+/** What /health must show within the time, counted from now. */
+async function expectHealth(
+  url: string,
+  withinMs: number,
+  expected: (health: Health) => void,
+): Promise<Health> {
+  return await vi.waitFor(
+    async () => {
+      const health = await askHealth(`${url}/health`);
+      if (!health) throw new Error("nobody answers at /health");
+      expected(health);
+      return health;
+    },
+    { timeout: withinMs, interval: 50 },
+  );
+}
+
+const isUp = ({ code, problems }: Health) => expect({ code, problems }).toEqual({ code: 200, problems: [] });
+const isDown = (what: string) => (health: Health) => {
+  expect(health.code).toBe(503);
+  expect(health.problems.join("\n")).toContain(`${what} (site tsd) is down`);
+};
+
+/** A worker on a queue and a TCP service, watched by a publisher that would speak of itself only once an hour. */
+async function runningPipeline(env: Record<string, string> = {}) {
+  const fresh = await freshEnvironment();
+  const connection = await connect(fresh.amqpUrl);
+  onTestFinished(() => connection.close());
+  const channel = await connection.createChannel();
+  await channel.assertQueue("ingest");
+  const consumerTag = "ctag-/app/sda-ingest-1";
+  const startWorker = async () => void (await channel.consume("ingest", () => {}, { consumerTag }));
+  await startWorker();
+
+  const [port = 0] = await freePorts(1);
+  const database = net.createServer((socket) => socket.end());
+  const startDatabase = async () => void (await once(database.listen(port, "127.0.0.1"), "listening"));
+  await startDatabase();
+  onTestFinished(() => void database.close());
+
+  const config = {
+    heartbeat: {
+      hosts: [{ host: "127.0.0.1", port, name: "sda-db" }],
+      rmq_consumers: [{ queue: "ingest", listeners: [{ tag: "sda-ingest", name: "sda-ingest" }] }],
+    },
+  };
+  const publisherEnv = {
+    ...fresh.publisher,
+    HEARTBEAT_SITE: "tsd",
+    PUBLISHER_CONFIG_PATH: temporaryFile("publisher_config.json", JSON.stringify(config)),
+    PUBLISH_INTERVAL: "3600",
+    PROBE_INTERVAL: "1",
+    ...env,
+  };
+  startBundle("subscriber", fresh.subscriber);
+  const publisher = startBundle("publisher", publisherEnv);
+  return {
+    ...fresh,
+    publisher,
+    startWorker,
+    stopWorker: async () => void (await channel.cancel(consumerTag)),
+    startDatabase,
+    stopDatabase: async () => void (await once(database.close(), "close")),
+  };
+}
+
+async function redisOf(db: number): Promise<Redis> {
+  const redis = new Redis({ ...inject("redis"), db });
+  onTestFinished(() => redis.disconnect());
+  return redis;
+}
+
+describe("the main job", () => {
+  test("a worker that disappears and a host that refuses are named in time, whatever PUBLISH_INTERVAL is", async () => {
+    const { url, redisDb, ...pipeline } = await runningPipeline();
+    const redis = await redisOf(redisDb);
+    await expectHealth(url, 20_000, isUp);
+    expect(await askReader(redis)).toMatchObject({
+      http: 200,
+      services: { "sda-db": "OK", "sda-ingest": "OK" },
+    });
+
+    await pipeline.stopWorker();
+    await expectHealth(url, 2_000 + STATISTICS_LAG_MS, isDown("service sda-ingest"));
+    await expectHealth(url, 1_000, isDown("queue ingest"));
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { "sda-ingest": "NOT_OK" } });
+
+    await pipeline.startWorker();
+    await expectHealth(url, 1_000 + STATISTICS_LAG_MS, isUp);
+
+    await pipeline.stopDatabase();
+    await expectHealth(url, 1_000 + 2_000, isDown("service sda-db"));
+    await pipeline.startDatabase();
+    await expectHealth(url, 1_000 + 1_000, isUp);
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+  });
+
+  test("a publisher that is killed leaves a silent site behind, for /health and for the reader", async () => {
+    const { url, redisDb, publisher } = await runningPipeline({ PUBLISH_INTERVAL: "1" });
+    const redis = await redisOf(redisDb);
+    await expectHealth(url, 20_000, isUp);
+    publisher.kill("SIGKILL");
+    const health = await expectHealth(url, 2_500 + 1_000, ({ code }) => expect(code).toBe(503));
+    expect(health.problems.join()).toContain("site tsd is silent");
+    expect(health.sites[0]?.components.map(({ state }) => state)).toEqual(["unknown", "unknown", "unknown"]);
+    await vi.waitFor(async () => expect(await askReader(redis)).toMatchObject({ http: 503 }), 1_000);
+  });
+
+  test("upstream's heartbeats are taken in, and garbage between them is kept, told once and passed by", async () => {
+    const { url, amqpUrl, redisDb, subscriber: env } = await freshEnvironment();
+    const subscriber = startBundle("subscriber", env);
+    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), {
+      timeout: 10_000,
+    });
+
+    const [message = ""] = readFileSync(
+      new URL("../packages/shared/test/vectors/upstream-messages.jsonl", import.meta.url),
+      "utf8",
+    ).split("\n");
+    const now = `${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC`;
+    const connection = await connect(amqpUrl);
+    onTestFinished(() => connection.close());
+    const channel = await connection.createConfirmChannel();
+    for (const body of ["garbage", "{}", message.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, now)]) {
+      channel.publish("my_topic_exchange", "service.heartbeat", Buffer.from(body));
+    }
+    await channel.waitForConfirms();
+
+    await expectHealth(url, 5_000, isUp);
+    const redis = await redisOf(redisDb);
+    expect(await redis.lrange("heartbeat:rejected", 0, -1)).toHaveLength(2);
+    await vi.waitFor(async () => expect((await channel.checkQueue("my_queue")).messageCount).toBe(0));
+    subscriber.kill("SIGTERM");
+    const { code, output } = await ended(subscriber);
+    expect(code).toBe(0);
+    expect(output.match(/"not JSON"/g)).toHaveLength(1);
+    expect(output.match(/not a heartbeat/g)).toHaveLength(1);
+  });
+});
+
+describe("a stop", () => {
+  test("ends both services with 0 within five seconds, also without broker and Redis", async () => {
+    const unreachable = {
+      RABBITMQ_HOST: "127.0.0.1",
+      RABBITMQ_PORT: "1",
+      REDIS_HOST: "127.0.0.1",
+      REDIS_PORT: "1",
+    };
+    const config = { heartbeat: { hosts: [{ host: "127.0.0.1", port: 1, name: "closed" }] } };
+    const [httpPort] = await freePorts(1);
+    const publisher = startBundle("publisher", {
+      ...unreachable,
+      PUBLISHER_CONFIG_PATH: temporaryFile("publisher_config.json", JSON.stringify(config)),
+    });
+    const subscriber = startBundle("subscriber", {
+      ...unreachable,
+      HTTP_HOST: "127.0.0.1",
+      HTTP_PORT: String(httpPort),
+    });
+    const health = await expectHealth(`http://127.0.0.1:${httpPort}`, 10_000, ({ code }) =>
+      expect(code).toBe(503),
+    );
+    expect(health.problems).toEqual(["the state cannot be read from Redis"]);
+    const startedMs = performance.now();
+    for (const child of [publisher, subscriber]) {
+      child.kill("SIGTERM");
+      const { code, output } = await ended(child);
+      expect(code).toBe(0);
+      expect(output.match(/broker unavailable/g)).toHaveLength(1);
+    }
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+  });
+});
+
+describe("bad configuration ends with 78 and tells every problem at once, without a value", () => {
+  test("of the publisher, the file included", async () => {
+    const config = { heartbeat: { hosts: [{ host: "db", port: "hunter2", name: "a:b" }] } };
+    const path = temporaryFile("publisher_config.json", JSON.stringify(config));
+    const { code, output } = await ended(
+      startBundle("publisher", {
+        PUBLISHER_CONFIG_PATH: path,
+        RABBITMQ_PORT: "hunter2",
+        PROBE_TIMEOUT: "hunter2",
+        HEARTBEAT_MODE: "subscriber",
+      }),
+    );
+    expect(code).toBe(78);
+    expect(output.split("\n").toSorted()).toEqual(
+      [
+        "configuration error:",
+        "  RABBITMQ_PORT: expected a port, 1 to 65535",
+        "  HEARTBEAT_MODE: asks for the subscriber, this is the publisher: use the subscriber's image",
+        `  PUBLISHER_CONFIG_PATH: ${path}: heartbeat.hosts[0].port: expected a port, 1 to 65535`,
+        `  PUBLISHER_CONFIG_PATH: ${path}: heartbeat.hosts[0].name: must not have a ':'`,
+        "  PROBE_TIMEOUT: expected a number of seconds from 0.1 to 600",
+        "",
+      ].toSorted(),
+    );
+  });
+
+  test("of the publisher, where the file is missing", async () => {
+    const { code, output } = await ended(
+      startBundle("publisher", { PUBLISHER_CONFIG_PATH: "/nowhere.json" }),
+    );
+    expect(code).toBe(78);
+    expect(output).toContain("PUBLISHER_CONFIG_PATH: /nowhere.json does not exist");
+  });
+
+  test("of the subscriber", async () => {
+    const { code, output } = await ended(
+      startBundle("subscriber", {
+        REDIS_PORT: "tcp://10.0.0.7:6379",
+        SILENCE_FACTOR: "hunter2",
+        API_TOKEN: "hunter2",
+      }),
+    );
+    expect(code).toBe(78);
+    expect(output.trim().split("\n")).toHaveLength(4);
+    expect(output).toContain("Kubernetes service link");
+    expect(output).toContain("API_TOKEN: is not supported by this version");
+    expect(output).not.toMatch(/hunter2|10\.0\.0\.7/);
+  });
+});
+
+test.runIf(process.platform === "linux")("idle, the bundles stay small", async () => {
+  const { url, publisher, subscriberProcess } = await idle();
+  await expectHealth(url, 20_000, ({ sites }) => expect(sites).toHaveLength(1));
+  expect(residentMegabytes(publisher.pid)).toBeLessThan(90);
+  expect(residentMegabytes(subscriberProcess.pid)).toBeLessThan(110);
+});
+
+async function idle() {
+  const { url, publisher, subscriber } = await freshEnvironment();
+  const path = new URL("../examples/fega-norway.publisher_config.json", import.meta.url).pathname;
+  const subscriberProcess = startBundle("subscriber", subscriber);
+  return {
+    url,
+    subscriberProcess,
+    publisher: startBundle("publisher", { ...publisher, PUBLISHER_CONFIG_PATH: path }),
+  };
+}
+
+function residentMegabytes(pid: number | undefined): number {
+  const kilobytes = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kilobytes) / 1024;
+}

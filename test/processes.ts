@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { inject, onTestFinished } from "vitest";
+import { freePorts } from "./brokers/free-ports.ts";
+import { freshRedisDb, freshVhost } from "./fresh.ts";
+
+type Service = "publisher" | "subscriber";
+type Env = Readonly<Record<string, string>>;
+
+/** Runs the built bundle of a service in a process of its own, ended with the test. */
+export function startBundle(service: Service, env: Env): ChildProcess & { output: Promise<string> } {
+  const path = fileURLToPath(new URL(`../packages/${service}/dist/main.js`, import.meta.url));
+  const child = spawn(process.execPath, [path], { env, stdio: ["ignore", "pipe", "pipe"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const output = Promise.all([text(child.stdout), text(child.stderr)]).then((parts) => parts.join(""));
+  return Object.assign(child, { output });
+}
+
+/** The exit code and all that was printed. */
+export async function ended(
+  child: ReturnType<typeof startBundle>,
+): Promise<{ code: number | null; output: string }> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  return { code: child.exitCode, output: await child.output };
+}
+
+/** Variables of both services for a vhost, a database and an HTTP port that no other test uses. */
+export async function freshEnvironment() {
+  const { host, amqpPort, managementPort, user, password } = inject("rabbitmq");
+  const { name: vhost, amqpUrl } = await freshVhost();
+  const redisDb = await freshRedisDb();
+  const [httpPort] = await freePorts(1);
+  const broker = {
+    RABBITMQ_HOST: host,
+    RABBITMQ_PORT: String(amqpPort),
+    RABBITMQ_USER: user,
+    RABBITMQ_PASS: password,
+    RABBITMQ_VHOST: vhost,
+  };
+  return {
+    amqpUrl,
+    redisDb,
+    url: `http://127.0.0.1:${httpPort}`,
+    publisher: { ...broker, RABBITMQ_MANAGEMENT_PORT: String(managementPort) },
+    subscriber: {
+      ...broker,
+      REDIS_HOST: inject("redis").host,
+      REDIS_PORT: String(inject("redis").port),
+      REDIS_DB: String(redisDb),
+      HTTP_HOST: "127.0.0.1",
+      HTTP_PORT: String(httpPort),
+    },
+  };
+}
+
+/** A file with this content, gone with the test. */
+export function temporaryFile(name: string, content: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "heartbeat-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
