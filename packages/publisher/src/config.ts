@@ -30,8 +30,6 @@ const PUBLISHER_CONFIG_PATH = "/publisher_config.json";
 
 const DETAILS: readonly Detail[] = ["none", "code", "text"];
 
-export type PublisherConfig = ReturnType<typeof readConfig>;
-
 /** @throws {ConfigError} with every problem of the environment and of publisher_config.json */
 export function readConfig(environment: Env) {
   const env = parseConfig(schema, environment, {

@@ -6,7 +6,7 @@ import type { TcpTarget } from "./probes/tcp.ts";
 import { parseTagPattern } from "./tag-pattern.ts";
 
 /** What publisher_config.json asks to be watched. */
-export interface Targets {
+interface Targets {
   readonly hosts: readonly TcpTarget[];
   readonly queues: readonly QueueTarget[];
 }

@@ -10,7 +10,7 @@ function recorder() {
 }
 
 function brief(line: string): string {
-  const { level, msg, cause, outageMs }: Record<string, unknown> = JSON.parse(line);
+  const { level, msg, cause, outageMs }: Record<string, string | number | undefined> = JSON.parse(line);
   return [level === 40 ? "warn" : "info", msg, cause, outageMs]
     .filter((part) => part !== undefined)
     .join(" | ");

@@ -17,8 +17,10 @@ describe("the topology", () => {
   test("is what upstream declares: a durable queue without arguments", async () => {
     const { settings, channel } = await freshBroker();
     await ensureTopology(await dial(settings), topology);
-    await channel.assertQueue(topology.queue, { durable: true });
-    await channel.assertExchange(topology.exchange, "topic", { durable: true });
+    await expect(channel.assertQueue(topology.queue, { durable: true })).resolves.toBeDefined();
+    await expect(
+      channel.assertExchange(topology.exchange, "topic", { durable: true }),
+    ).resolves.toBeDefined();
   });
 
   test("takes an exchange and a queue as they are", async () => {

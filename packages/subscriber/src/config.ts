@@ -24,8 +24,6 @@ import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
 import * as z from "zod";
 
-export type SubscriberConfig = ReturnType<typeof readConfig>;
-
 /** @throws {ConfigError} with every problem of the environment */
 export function readConfig(environment: Env) {
   const env = parseConfig(schema, environment, {

@@ -50,7 +50,7 @@ export function verdict(records: readonly SiteRecord[], nowMs: number, rules: Ve
   return { isHealthy: failures.length === 0, problems: [...failures, ...warnings], sites };
 }
 
-export function siteVerdict(record: SiteRecord, nowMs: number): SiteVerdict {
+function siteVerdict(record: SiteRecord, nowMs: number): SiteVerdict {
   const { site, freshAtMs, deadlineMs, intervalMs } = record;
   const isSilent = deadlineMs < nowMs;
   return {

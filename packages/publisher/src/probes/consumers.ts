@@ -7,7 +7,7 @@ export interface QueueTarget {
   readonly listeners: readonly Listener[];
 }
 
-export interface Listener {
+interface Listener {
   readonly name: string;
   readonly matches: TagPattern;
 }
