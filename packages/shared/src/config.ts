@@ -81,7 +81,7 @@ function readProblem(error: unknown): string {
       return "is a directory, not a file";
     case "EACCES":
     case "EPERM":
-      return `cannot be read by user id ${process.getuid?.() ?? "(unknown)"}: permission denied`;
+      return `cannot be read by user id ${process.geteuid?.() ?? "(unknown)"}: permission denied`;
     default:
       return `cannot be read (${String(code)})`;
   }

@@ -1,6 +1,6 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import {
@@ -22,6 +22,7 @@ import {
 } from "../src/config.ts";
 
 const options = { secrets: [...brokerSecrets], checks: [clientCertificateCheck] };
+const NOBODY = 65_534;
 const brokerSchema = z.object(brokerVariables);
 
 function temporaryFile(content: string): string {
@@ -123,10 +124,15 @@ describe("problems", () => {
     expect(problems(brokerSchema, { RABBITMQ_PASS_FILE: temporaryFile("\n") })).toContain("is empty");
   });
 
-  test.runIf(process.getuid?.() !== 0)("a file that may not be read is told with the user who tried", () => {
+  test("a file that may not be read is told with the user who tried", () => {
     const path = temporaryFile("secret");
     chmodSync(path, 0o000);
-    expect(problems(brokerSchema, { RABBITMQ_PASS_FILE: path })).toContain(`user id ${process.getuid?.()}`);
+    chmodSync(dirname(path), 0o755);
+    // To root every file is open.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(NOBODY);
+    onTestFinished(() => void (isRoot && process.seteuid?.(0)));
+    expect(problems(brokerSchema, { RABBITMQ_PASS_FILE: path })).toContain(`user id ${process.geteuid?.()}`);
   });
 });
 

@@ -184,7 +184,7 @@ function emitPossessive(
   { body, min, max }: Omit<Repeat, "kind" | "mode">,
   next: number,
 ): number {
-  const part = writePart({ ...writer, ordered: false }, body);
+  const part = writePart({ ...writer, ordered: true }, body);
   const effort = (left: number): number => Math.min(left + 1, max) * part.effort(left);
   return add(writer, { kind: "possessive", body: part.body, min, max, next }, { effort });
 }
