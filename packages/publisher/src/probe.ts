@@ -38,6 +38,7 @@ export interface Probe {
 export type Reason =
   | "not_looked_yet"
   | "unconfirmed"
+  | "not_looked_lately"
   | "timeout"
   | "connection_refused"
   | "connection_reset"

@@ -1,7 +1,13 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { Logger } from "pino";
 import type { Observation, Probe, Reason, Target } from "./probe.ts";
+
+/** A look that has not ended so long after its time-out does not listen to its signal. */
+const OVERTIME_MS = 1_000;
+/** So many intervals without a look, and nothing is known of the target any more. */
+const MAX_MISSED_LOOKS = 3;
 
 /** How many looks in a row must fail before it is believed; a success counts at once. */
 const LOOKS_TO_BELIEVE_FAILURE = 2;
@@ -76,55 +82,87 @@ export interface Watch {
 
 /** Looks at everything again and again until the signal is aborted. Every probe keeps its own time. */
 export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch {
-  const { probes, intervalMs, now, sleep } = options;
-  const watched = probes.map((probe) => probe.targets.map((target) => ({ target, belief: unlooked(now()) })));
+  const { probes, intervalMs, now } = options;
+  const watched = probes.map((probe) => ({
+    probe,
+    lookedAtMs: performance.now(),
+    entries: probe.targets.map((target) => ({ target, belief: unlooked(now()) })),
+  }));
   const limit = pLimit(options.concurrency);
 
-  async function lookOnce(probe: Probe, entries: { target: Target; belief: Belief }[]): Promise<void> {
-    const observations = await limit(() =>
-      probe.look(AbortSignal.any([stopping, AbortSignal.timeout(options.timeoutMs)])),
-    );
+  async function lookOnce(looked: Watched): Promise<void> {
+    const observations = await limit(() => inTime(looked.probe, options.timeoutMs, stopping));
     // A look that was cut off by our own stop saw nothing.
     if (stopping.aborted) return;
+    looked.lookedAtMs = performance.now();
     const nowMs = now();
     let hasChanged = false;
-    for (const [index, entry] of entries.entries()) {
-      const seen = observations[index] ?? { state: "unknown" as const };
+    for (const [index, entry] of looked.entries.entries()) {
       const before = entry.belief;
-      entry.belief = believe(before, seen, nowMs);
+      entry.belief = believe(before, observations[index] ?? { state: "unknown" }, nowMs);
       hasChanged ||= entry.belief.state !== before.state;
       logChange(options.log, entry.target, before, entry.belief);
     }
     if (hasChanged) options.onChange();
   }
 
-  async function watchOne(probe: Probe, index: number, first: () => void): Promise<void> {
-    const entries = watched[index] ?? [];
+  async function watchOne(looked: Watched, first: () => void): Promise<void> {
+    const { probe } = looked;
     for (;;) {
       const startedMs = performance.now();
-      await lookOnce(probe, entries);
+      await lookOnce(looked);
       first();
-      const isDoubtful = entries.some(({ belief }) => belief.failedLooks === 1);
+      const isDoubtful = looked.entries.some(({ belief }) => belief.failedLooks === 1);
       if (isDoubtful && probe.confirmAfterMs !== undefined && probe.confirmAfterMs < intervalMs) {
-        await sleep(probe.confirmAfterMs, stopping);
-        await lookOnce(probe, entries);
+        await options.sleep(probe.confirmAfterMs, stopping);
+        await lookOnce(looked);
       }
-      await sleep(Math.max(0, intervalMs - (performance.now() - startedMs)), stopping);
+      await options.sleep(Math.max(0, intervalMs - (performance.now() - startedMs)), stopping);
     }
   }
 
-  const firsts = probes.map((probe, index) => {
+  const firsts = watched.map((looked) => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    watchOne(probe, index, resolve).catch((error: unknown) => {
+    watchOne(looked, resolve).catch((error: unknown) => {
       if (!stopping.aborted) throw error;
     });
     return promise;
   });
 
+  /** A state that nobody has looked at for long is no longer known, whatever kept the probe from looking. */
+  function known({ lookedAtMs, entries }: Watched): WatchedTarget[] {
+    const isForgotten = performance.now() - lookedAtMs > MAX_MISSED_LOOKS * (intervalMs + options.timeoutMs);
+    const forgotten = { state: "unknown", reason: "not_looked_lately" } as const;
+    return entries.map(({ target, belief }) => {
+      return { ...target, belief: isForgotten ? { ...belief, ...forgotten } : belief };
+    });
+  }
+
   return {
-    targets: () => watched.flat().map(({ target, belief }) => ({ ...target, belief })),
+    targets: () => watched.flatMap(known),
     firstLook: Promise.all(firsts).then(() => {}),
   };
+}
+
+interface Watched {
+  readonly probe: Probe;
+  /** The monotonic clock at the end of the last look. */
+  lookedAtMs: number;
+  readonly entries: { readonly target: Target; belief: Belief }[];
+}
+
+/** The look's observations, or none when it goes on after its time is over. */
+async function inTime(
+  probe: Probe,
+  timeoutMs: number,
+  stopping: AbortSignal,
+): Promise<readonly Observation[]> {
+  const looking = probe.look(AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]));
+  const overtime = new AbortController();
+  const waiting = sleep(timeoutMs + OVERTIME_MS, undefined, { signal: overtime.signal }).catch(() => {}); // in time
+  const seen = await Promise.race([looking, waiting]);
+  overtime.abort();
+  return seen ?? probe.targets.map(() => ({ state: "unknown", reason: "timeout" }));
 }
 
 function logChange(log: Logger, { kind, name }: Target, before: Belief, after: Belief): void {

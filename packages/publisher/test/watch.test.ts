@@ -94,6 +94,27 @@ describe("the loop", () => {
     expect(performance.now() - startedMs).toBeLessThan(1_000);
   });
 
+  test.each([
+    { what: "a look that never ends", look: () => new Promise<never>(() => {}) },
+    { what: "one that tells less than it should", look: async () => [] },
+  ])("$what makes its target unknown, not up", async ({ look }) => {
+    let looks = 0;
+    const probe: Probe = {
+      ...script([], undefined),
+      look: () => ((looks += 1) === 1 ? Promise.resolve([UP]) : look()),
+    };
+    const { watch } = start(probe, { timeoutMs: 1, stopAfterSleeps: 3 });
+    await vi.waitFor(() => expect(watch.targets()[0]?.belief.state).toBe("unknown"), { timeout: 5_000 });
+  });
+
+  test("what nobody has looked at for long is unknown, not up", async () => {
+    const { watch } = start(script([UP], undefined), { intervalMs: 20, timeoutMs: 20, stopAfterSleeps: 1 });
+    await watch.firstLook;
+    expect(watch.targets()[0]?.belief.state).toBe("up");
+    const forgotten = { state: "unknown", reason: "not_looked_lately" };
+    await vi.waitFor(() => expect(watch.targets()[0]?.belief).toMatchObject(forgotten));
+  });
+
   test("no more probes look at the same time than allowed", async () => {
     let now = 0;
     let most = 0;

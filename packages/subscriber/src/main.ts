@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BrokerSession, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
+import { ConfigError } from "@pipeline-heartbeat/shared/config.ts";
+import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import { runService } from "@pipeline-heartbeat/shared/service.ts";
 import { readConfig } from "./config.ts";
@@ -52,7 +54,12 @@ await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, async ({ lo
     now,
   });
   onStop(() => app.close());
-  await app.listen(config.http);
+  await app.listen(config.http).catch((error: unknown) => {
+    const { host, port } = config.http;
+    throw new ConfigError("configuration error", [
+      `HTTP_HOST, HTTP_PORT: cannot listen at ${host}:${port} (${errorCode(error) ?? String(error)})`,
+    ]);
+  });
   log.info(config.http, "listening");
 
   let consumer: Consumer | undefined;

@@ -14,10 +14,16 @@ export interface Rejected {
   readonly head: string;
 }
 
+export interface AllSites {
+  readonly records: readonly SiteRecord[];
+  /** Sites that are known by name and whose record is lost, as when Redis evicts keys. */
+  readonly lost: readonly string[];
+}
+
 /** What the subscriber needs of its memory. Everything rejects while the store is away, within 2 s. */
 export interface Store {
   load(site: string): Promise<Stored | undefined>;
-  loadAll(): Promise<SiteRecord[]>;
+  loadAll(): Promise<AllSites>;
   /**
    * Writes a site's record and the reader's keys that follow from it, all or nothing. `before` is what was loaded:
    * `conflict` when it is not what is stored now, `full` when the site is new and there are too many.

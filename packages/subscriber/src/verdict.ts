@@ -1,5 +1,6 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
+import type { AllSites } from "./store.ts";
 
 /** What may be said of a component now. Of a silent site nothing is known: the last state stands beside it. */
 export interface ComponentVerdict extends ComponentRecord {
@@ -32,11 +33,12 @@ export interface VerdictRules {
  * The one answer to "is it healthy?": a pure function of what is stored and the receiver's clock, right whenever it is
  * asked. Healthy is only what is known to be: at least one site, each with components, all of them up and fresh.
  */
-export function verdict(records: readonly SiteRecord[], nowMs: number, rules: VerdictRules): Verdict {
+export function verdict({ records, lost }: AllSites, nowMs: number, rules: VerdictRules): Verdict {
   const sites = records.map((record) => siteVerdict(record, nowMs));
   const known = new Set(sites.map(({ site }) => site));
   const failures = [
-    ...(sites.length === 0 ? ["no site is known: no heartbeat has been received"] : []),
+    ...lost.map((site) => `what was known of site ${site} is lost, and it has not been heard since`),
+    ...(sites.length + lost.length === 0 ? ["no site is known: no heartbeat has been received"] : []),
     ...rules.expectedSites
       .filter((site) => !known.has(site))
       .map((site) => `site ${site} is expected and has never been heard`),

@@ -21,7 +21,8 @@ function app(options: Partial<AppOptions> = {}) {
   const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
   const { record } = applyHeartbeat(undefined, heartbeat({ components, sentAtMs: T }), "tsd", T, rules);
   const built = buildApp({
-    currentVerdict: async () => verdict(record ? [record] : [], T, { expectedSites: [], unknownAs: "fail" }),
+    currentVerdict: async () =>
+      verdict({ records: record ? [record] : [], lost: [] }, T, { expectedSites: [], unknownAs: "fail" }),
     unreadyReasons: async () => [],
     now: () => T,
     ...options,

@@ -62,7 +62,7 @@ describe("intake", () => {
     async ({ line }) => {
       const { store, redis } = await freshStore();
       await startIntake(store, Date.now()).take([recent(line)], never);
-      const [record] = await store.loadAll();
+      const [record] = (await store.loadAll()).records;
       const isAllUp = (record?.components ?? []).every(({ state }) => state === "up");
       expect(record?.site).toBe("default");
       if (record?.components.length) expect((await askReader(redis)).http).toBe(isAllUp ? 200 : 503);
@@ -78,7 +78,7 @@ describe("intake", () => {
     expect(rejected.map((line) => JSON.parse(line).head)).toEqual(["{}", "garbage", "garbage"]);
     expect(lines.filter((line) => line.includes('"not JSON"'))).toHaveLength(1);
     expect(lines.filter((line) => line.includes("not a heartbeat"))).toHaveLength(1);
-    expect(await store.loadAll()).toMatchObject([{ site: "tsd" }]);
+    expect((await store.loadAll()).records).toMatchObject([{ site: "tsd" }]);
   });
 
   test("a batch gives the same as its messages one by one, also when it comes twice", async () => {
@@ -92,9 +92,9 @@ describe("intake", () => {
     await startIntake(inOne.store).take(bodies, never);
     for (const body of bodies) await startIntake(oneByOne.store).take([body], never);
     const sorted = async (store: Store) =>
-      (await store.loadAll()).toSorted((a, b) => (a.site < b.site ? -1 : 1));
+      (await store.loadAll()).records.toSorted((a, b) => (a.site < b.site ? -1 : 1));
     expect(await sorted(inOne.store)).toEqual(await sorted(oneByOne.store));
-    expect(await inOne.store.loadAll()).toMatchObject([{ sequence: 4 }, { sequence: 4 }]);
+    expect((await inOne.store.loadAll()).records).toMatchObject([{ sequence: 4 }, { sequence: 4 }]);
   });
 
   test("two subscribers at once end with the newest heartbeat", async () => {
@@ -102,14 +102,14 @@ describe("intake", () => {
     const messages = Array.from({ length: 30 }, (_, index) => message({ sequence: index + 1 }));
     const [one, other] = [startIntake(store), startIntake(store)];
     await Promise.all(messages.map((body, index) => (index % 2 ? one : other).take([body], never)));
-    expect(await store.loadAll()).toMatchObject([{ sequence: 30 }]);
+    expect((await store.loadAll()).records).toMatchObject([{ sequence: 30 }]);
   });
 
   test("a site too many is quarantined, the known ones go on", async () => {
     const { store, redis } = await freshStore({ maxSites: 1 });
     await startIntake(store).take([message({ site: "a" }), message({ site: "b" })], never);
     await startIntake(store).take([message({ site: "a", sequence: 2 })], never);
-    expect(await store.loadAll()).toMatchObject([{ site: "a", sequence: 2 }]);
+    expect((await store.loadAll()).records).toMatchObject([{ site: "a", sequence: 2 }]);
     expect(await redis.lindex("heartbeat:rejected", 0)).toContain("MAX_SITES");
   });
 
@@ -120,7 +120,7 @@ describe("intake", () => {
     redis.options.enableOfflineQueue = false;
     redis.disconnect(true);
     await taking.take([message({})], never);
-    expect(await store.loadAll()).toMatchObject([{ site: "tsd" }]);
+    expect((await store.loadAll()).records).toMatchObject([{ site: "tsd" }]);
     expect(taking.lines.filter((line) => line.includes("redis unavailable"))).toHaveLength(1);
     expect(taking.isHolding).toBe(false);
   });

@@ -41,7 +41,7 @@ describe("records", () => {
       { kind: "queue", name: "ä\u0000\u2028'\"" },
     ]);
     expect((await store.load("tsd"))?.record).toEqual(record);
-    expect(await store.loadAll()).toEqual([record]);
+    expect((await store.loadAll()).records).toEqual([record]);
     expect(await store.load("other")).toBeUndefined();
   });
 
@@ -60,7 +60,7 @@ describe("records", () => {
     const record = await hear(store, "a", [{}]);
     expect(await store.commit(undefined, { ...record, site: "b" })).toBe("full");
     await hear(store, "a", [{}]);
-    expect(await store.loadAll()).toHaveLength(1);
+    expect((await store.loadAll()).records).toHaveLength(1);
   });
 
   test("sites are overdue after their deadline, until their silence is written", async () => {

@@ -40,6 +40,13 @@ describe("health", () => {
     { what: "one unknown", records: [site("tsd", [up, unknown])], isHealthy: false, says: "is unknown" },
     { what: "no component", records: [site("tsd", [])], isHealthy: false, says: "no component" },
     {
+      what: "the record of another site is lost",
+      records: [site("tsd")],
+      lost: ["other"],
+      isHealthy: false,
+      says: "what was known of site other is lost",
+    },
+    {
       what: "another site is silent",
       records: [{ ...site("a"), deadlineMs: T - 1 }, site("b")],
       isHealthy: false,
@@ -74,8 +81,8 @@ describe("health", () => {
       isHealthy: false,
       says: "site other is expected",
     },
-  ])("$what: healthy is $isHealthy", ({ records, nowMs = T, rules, isHealthy, says }) => {
-    const result = verdict(records, nowMs, { ...strict, ...rules });
+  ])("$what: healthy is $isHealthy", ({ records, lost = [], nowMs = T, rules, isHealthy, says }) => {
+    const result = verdict({ records, lost }, nowMs, { ...strict, ...rules });
     expect(result.isHealthy).toBe(isHealthy);
     if (says === undefined) expect(result.problems).toEqual([]);
     else expect(result.problems.join("\n")).toContain(says);
@@ -83,7 +90,7 @@ describe("health", () => {
 });
 
 test("of a silent site nothing is known, and the last state stands beside it", () => {
-  const [silent] = verdict([site("tsd")], DEADLINE + 1, strict).sites;
+  const [silent] = verdict({ records: [site("tsd")], lost: [] }, DEADLINE + 1, strict).sites;
   expect(silent).toMatchObject({
     state: "silent",
     components: [{ state: "unknown", lastState: "up", sinceMs: DEADLINE, reason: "site_silent" }],
@@ -91,7 +98,11 @@ test("of a silent site nothing is known, and the last state stands beside it", (
 });
 
 test("a silent site is one problem, told with the arithmetic behind it", () => {
-  const { problems } = verdict([site("tsd", [component(), component({ name: "b" })])], DEADLINE + 1, strict);
+  const { problems } = verdict(
+    { records: [site("tsd", [component(), component({ name: "b" })])], lost: [] },
+    DEADLINE + 1,
+    strict,
+  );
   expect(problems).toEqual([
     "site tsd is silent since 1970-01-01T00:19:10.000Z: last news 1970-01-01T00:16:40.000Z, announced every 60 s, allowed 150 s",
   ]);

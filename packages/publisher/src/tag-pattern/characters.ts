@@ -41,14 +41,25 @@ const SAME_UPPER_CASE = [
   "\uFB05\uFB06",
 ];
 
-/** Capitals by their small letter; some have several, as K and the Kelvin sign. No script above this one has case. */
+/** No script above this one has case. */
 const LAST_CASED = 0x1e943;
-const capitals = Map.groupBy(
-  Array.from({ length: LAST_CASED + 1 }, (_, codePoint) => codePoint).filter(
-    (codePoint) => unicodeLower(codePoint) !== codePoint,
-  ),
-  unicodeLower,
-);
+let capitals: Map<number, number[]> | undefined;
+
+/** The capitals of a small letter; some have several, as K and the Kelvin sign. */
+function capitalsOf(small: number): readonly number[] {
+  // Made at the first need: it costs 15 MB of memory, and few patterns ignore the case.
+  capitals ??= allCapitals();
+  return capitals.get(small) ?? [];
+}
+
+function allCapitals(): Map<number, number[]> {
+  const found = new Map<number, number[]>();
+  for (let codePoint = 0; codePoint <= LAST_CASED; codePoint += 1) {
+    const small = unicodeLower(codePoint);
+    if (small !== codePoint) found.set(small, [...(found.get(small) ?? []), codePoint]);
+  }
+  return found;
+}
 
 /** `str.isdecimal`, `str.isspace`, and `str.isalnum` or an underscore. */
 export const unicodeCategories: Categories = {
@@ -73,7 +84,7 @@ export const unicodeCasing: Casing = {
   variants: (lowered) => {
     const letter = String.fromCodePoint(lowered);
     const letters = SAME_UPPER_CASE.find((same) => same.includes(letter)) ?? letter;
-    return codePointsOf(letters).flatMap((small) => [small, ...(capitals.get(small) ?? [])]);
+    return codePointsOf(letters).flatMap((small) => [small, ...capitalsOf(small)]);
   },
 };
 

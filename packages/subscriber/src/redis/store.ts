@@ -39,10 +39,12 @@ export function redisStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOpt
       const pipeline = redis.pipeline();
       for (const site of sites) pipeline.hget(siteKey(site), "record");
       const replies = (await pipeline.exec()) ?? [];
-      return replies.flatMap(([error, record]) => {
+      const records = replies.flatMap(([error, record]) => {
         if (error) throw error;
         return typeof record === "string" ? [parseRecord(record)] : [];
       });
+      const found = new Set(records.map(({ site }) => site));
+      return { records, lost: sites.filter((site) => !found.has(site)) };
     },
     async commit(before, record) {
       const { site, deadlineMs, isSilenceWritten } = record;

@@ -21,6 +21,9 @@ for _, name in ipairs(redis.call("SMEMBERS", KEYS[2])) do
   end
 end
 for name in pairs(wanted) do
-  if redis.call("SADD", KEYS[2], name) == 1 then tell_reader(name, "", { ok = false, at = { s = tonumber(ARGV[1]), text = ARGV[2] } }) end
+  local is_new = redis.call("SADD", KEYS[2], name) == 1
+  if is_new or redis.call("EXISTS", name .. ":not_ok") == 0 then
+    tell_reader(name, "", { ok = false, at = { s = tonumber(ARGV[1]), text = ARGV[2] } })
+  end
 end
 return redis.status_reply("OK")
