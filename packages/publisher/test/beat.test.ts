@@ -9,14 +9,17 @@ const HOUR_MS = 3_600_000;
 function start(intervalMs: number) {
   const stopping = new AbortController();
   onTestFinished(() => stopping.abort());
-  const broker = { causes: [] as string[], refuse: false, disconnected: false };
+  const broker = { causes: [] as string[], refused: 0, refuse: false, disconnected: false };
   const beats = startBeats(
     {
       intervalMs,
       canSend: () => !broker.disconnected,
       async send(cause) {
         await sleep(1);
-        if (broker.refuse) throw new Error("refused");
+        if (broker.refuse) {
+          broker.refused += 1;
+          throw new Error("refused");
+        }
         broker.causes.push(cause);
       },
       log: pino({ level: "silent" }),
@@ -63,7 +66,7 @@ test("what was refused is tried again", async () => {
   await vi.waitFor(() => expect(broker.causes).toHaveLength(1));
   broker.refuse = true;
   beats.changed();
-  await sleep(50);
+  await vi.waitFor(() => expect(broker.refused).toBe(1));
   broker.refuse = false;
   await vi.waitFor(() => expect(broker.causes).toEqual(["interval", "change"]), { timeout: 5_000 });
 });

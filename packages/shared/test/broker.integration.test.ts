@@ -108,7 +108,7 @@ describe("consuming", () => {
     channel.publish(topology.exchange, topology.routingKey, Buffer.from("in hand"));
     await vi.waitFor(async () => expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0));
     const closed = broker.close();
-    release();
+    setTimeout(release, 300);
     await closed;
     expect(bodies).toEqual(["in hand"]);
     expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0);

@@ -28,7 +28,46 @@ const EMPTY_LIST_DOUBT_MS = 10_000;
  * consumers, queue by queue otherwise. Each queue's target comes before those of its listeners.
  */
 export function consumersProbe({ queues, management, brokerConnectedAtMs, now }: ConsumersOptions): Probe {
-  const attached = attachedConsumers(queues, management);
+  const names = [...new Set(queues.map(({ queue }) => queue))];
+  let seesAll = false;
+
+  async function lookAt(signal: AbortSignal): Promise<Observation[]> {
+    try {
+      let listed = seesAll ? byQueue(await management.consumers(signal)) : undefined;
+      const seen = listed && judge(listed);
+      if (seen?.every(({ state }) => state === "up")) return seen;
+      // Asked again whenever something is amiss: a user who lost the tag sees only his own consumers, with 200.
+      seesAll = await management.seesAllConsumers(signal);
+      if (!seesAll) listed = undefined;
+      else listed ??= byQueue(await management.consumers(signal));
+      return judge(await withUnlisted(listed ?? new Map(), signal));
+    } catch (error) {
+      if (!(error instanceof ManagementError)) throw error;
+      return all({ state: "unknown", reason: error.reason, detail: error.message });
+    }
+  }
+
+  /** The list has no line for a queue without consumers, whether it exists or not. */
+  async function withUnlisted(listed: Attached, signal: AbortSignal): Promise<Attached> {
+    const unlisted = names.filter((queue) => !listed.has(queue));
+    const asked = unlisted.map(
+      async (queue) => [queue, await management.consumersOf(queue, signal)] as const,
+    );
+    return new Map([...listed, ...(await Promise.all(asked))]);
+  }
+
+  function judge(attached: Attached): Observation[] {
+    const isEmpty = names.every((queue) => !attached.get(queue)?.length);
+    if (isEmpty && isFresh(brokerConnectedAtMs(), now())) {
+      return all({ state: "unknown", reason: "list_empty_after_connect" });
+    }
+    return queues.flatMap((queue) => judgeQueue(queue, attached.get(queue.queue)));
+  }
+
+  function all(observation: Observation): Observation[] {
+    return queues.flatMap(targetsOf).map(() => observation);
+  }
+
   return {
     targets: queues.flatMap(targetsOf),
     // The statistics lag by up to 5 s: a second look before the next interval would see the same.
@@ -40,23 +79,6 @@ export function consumersProbe({ queues, management, brokerConnectedAtMs, now }:
       return observations.map((observation) => ({ ...observation, latencyMs }));
     },
   };
-
-  async function lookAt(signal: AbortSignal): Promise<Observation[]> {
-    try {
-      const consumers = await attached(signal);
-      if (isEmpty(consumers) && isFresh(brokerConnectedAtMs(), now())) {
-        return all({ state: "unknown", reason: "list_empty_after_connect" });
-      }
-      return queues.flatMap((queue) => judgeQueue(queue, consumers.get(queue.queue)));
-    } catch (error) {
-      if (!(error instanceof ManagementError)) throw error;
-      return all({ state: "unknown", reason: error.reason, detail: error.message });
-    }
-  }
-
-  function all(observation: Observation): Observation[] {
-    return queues.flatMap(targetsOf).map(() => observation);
-  }
 }
 
 function targetsOf({ queue, listeners }: QueueTarget): Target[] {
@@ -99,32 +121,8 @@ const ATTACHED: ReadonlySet<string> = new Set(["up", "single_active", "waiting"]
 /** The consumers of each queue; undefined stands for a queue that does not exist. */
 type Attached = ReadonlyMap<string, readonly QueueConsumer[] | undefined>;
 
-function attachedConsumers(queues: readonly QueueTarget[], management: Management) {
-  const names = [...new Set(queues.map(({ queue }) => queue))];
-  let seesAll = false;
-
-  return async (signal: AbortSignal): Promise<Attached> => {
-    let listed = seesAll ? byQueue(await management.consumers(signal)) : undefined;
-    if (listed && names.every((queue) => listed?.has(queue))) return listed;
-    // Asked again whenever something is missing: a user who lost the tag sees only his own consumers, with 200.
-    seesAll = await management.seesAllConsumers(signal);
-    if (!seesAll) listed = new Map();
-    listed ??= byQueue(await management.consumers(signal));
-    // The list has no line for a queue without consumers, whether it exists or not.
-    const unlisted = names.filter((queue) => !listed.has(queue));
-    const asked = unlisted.map(
-      async (queue) => [queue, await management.consumersOf(queue, signal)] as const,
-    );
-    return new Map([...listed, ...(await Promise.all(asked))]);
-  };
-}
-
-function byQueue(consumers: readonly QueueConsumer[]): Map<string, QueueConsumer[]> {
+function byQueue(consumers: readonly QueueConsumer[]): Attached {
   return Map.groupBy(consumers, ({ queue }) => queue);
-}
-
-function isEmpty(attached: Attached): boolean {
-  return [...attached.values()].every((consumers) => !consumers || consumers.length === 0);
 }
 
 function isFresh(connectedAtMs: number | undefined, nowMs: number): boolean {
