@@ -1,5 +1,5 @@
 import type { BrokerSettings } from "./broker-config.ts";
-import { errorCode } from "./error-code.ts";
+import { connectionProblem } from "./connection-problem.ts";
 
 /** What keeps us from the broker, in one line for the operator, without secrets. */
 export function brokerProblem(error: unknown, { host, amqpPort, user, vhost }: BrokerSettings): string {
@@ -11,17 +11,5 @@ export function brokerProblem(error: unknown, { host, amqpPort, user, vhost }: B
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
     return `${at} refuses vhost '${vhost}' to user '${user}' (does it exist, may the user enter, is a limit reached?)`;
   }
-  switch (errorCode(error)) {
-    case "ECONNREFUSED":
-      return `nothing listens at ${at} (connection refused)`;
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return `the name ${host} cannot be resolved`;
-    case "ETIMEDOUT":
-      return `${at} does not answer`;
-    case "ECONNRESET":
-      return `${at} reset the connection (is it the AMQP port, with TLS on both sides or on neither?)`;
-    default:
-      return `${at}: ${text}`;
-  }
+  return connectionProblem(error, host, amqpPort);
 }

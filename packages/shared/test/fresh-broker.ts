@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Channel, connect } from "amqplib";
+import { type Channel, type ChannelModel, connect } from "amqplib";
 import { pino } from "pino";
 import * as z from "zod";
 import { expect, inject, onTestFinished, vi } from "vitest";
@@ -28,7 +28,14 @@ export async function freshBroker(): Promise<{ settings: BrokerSettings; channel
   return { settings, channel: await openChannel(settings) };
 }
 
-async function openChannel({ host, amqpPort, user, password, vhost }: BrokerSettings): Promise<Channel> {
+async function openChannel(settings: BrokerSettings): Promise<Channel> {
+  const channel = await (await dial(settings)).createChannel();
+  channel.on("error", () => {});
+  return channel;
+}
+
+/** A connection of the test's own. */
+export async function dial({ host, amqpPort, user, password, vhost }: BrokerSettings): Promise<ChannelModel> {
   const connection = await connect({
     hostname: host,
     port: amqpPort,
@@ -38,9 +45,7 @@ async function openChannel({ host, amqpPort, user, password, vhost }: BrokerSett
   });
   connection.on("error", () => {});
   onTestFinished(() => connection.close().catch(() => {})); // the test may have closed it
-  const channel = await connection.createChannel();
-  channel.on("error", () => {});
-  return channel;
+  return connection;
 }
 
 /** A session of ours, with what it logs as warnings and above. */

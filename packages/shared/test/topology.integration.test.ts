@@ -1,8 +1,7 @@
-import { type ChannelModel, connect } from "amqplib";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import type { BrokerSettings } from "../src/broker-config.ts";
 import { ensureTopology, type Topology } from "../src/topology.ts";
-import { freshBroker, topology } from "./fresh-broker.ts";
+import { dial, freshBroker, topology } from "./fresh-broker.ts";
 
 describe("the topology", () => {
   test("is made where nothing is there, twice without harm, and carries a message", async () => {
@@ -82,19 +81,6 @@ describe("the topology", () => {
     await expect(ensureTopology(await dial(poor), topology)).rejects.toThrow(message);
   });
 });
-
-async function dial({ host, amqpPort, user, password, vhost }: BrokerSettings): Promise<ChannelModel> {
-  const connection = await connect({
-    hostname: host,
-    port: amqpPort,
-    username: user,
-    password,
-    vhost: encodeURIComponent(vhost),
-  });
-  connection.on("error", () => {});
-  onTestFinished(() => connection.close());
-  return connection;
-}
 
 async function userWith(settings: BrokerSettings, permissions: object): Promise<BrokerSettings> {
   const { host, managementPort, user, password } = inject("rabbitmq");

@@ -1,4 +1,4 @@
-import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { Redis } from "ioredis";
 
 export interface RedisSettings {
@@ -45,19 +45,4 @@ export function commandProblem(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   if (/isn't writeable|Connection is closed|max retries per request/i.test(text)) return "not connected";
   return text === "Command timed out" ? "no answer in time" : text;
-}
-
-function connectionProblem(error: unknown, host: string, port: number): string {
-  const at = `${host}:${port}`;
-  switch (errorCode(error)) {
-    case "ECONNREFUSED":
-      return `nothing listens at ${at} (connection refused)`;
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return `the name ${host} cannot be resolved`;
-    case "ETIMEDOUT":
-      return `${at} does not answer`;
-    default:
-      return `${at}: ${error instanceof Error ? error.message : String(error)}`;
-  }
 }
