@@ -1,6 +1,8 @@
 import {
   brokerSecrets,
   brokerSettings,
+  brokerTls,
+  type BrokerTls,
   brokerVariables,
   clientCertificateCheck,
   modeVariable,
@@ -46,15 +48,14 @@ export function readConfig(environment: Env) {
       queue: env.RABBITMQ_QUEUE,
       routingKey: env.RABBITMQ_ROUTING_KEY,
       declare: env.RABBITMQ_DECLARE,
+      end: "publisher" as const,
     },
     management: {
-      url:
-        env.RABBITMQ_MANAGEMENT_URL ??
-        managementUrl(broker.host, broker.tls !== undefined, env.RABBITMQ_MANAGEMENT_PORT),
+      url: managementUrl(env),
       user: broker.user,
       password: broker.password,
       vhost: broker.vhost,
-      tls: broker.tls,
+      tls: managementTls(env),
     },
     targets: env.PUBLISHER_CONFIG_PATH.targets,
     warnings: env.PUBLISHER_CONFIG_PATH.warnings,
@@ -87,6 +88,7 @@ const schema = z.object({
   HEARTBEAT_DETAIL: oneOf(DETAILS, "code"),
   HEARTBEAT_SIGNING_KEY: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
+  HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
   PUBLISH_ON_CHANGE: flag(true),
@@ -111,9 +113,20 @@ function targetsFile(fallback: string) {
     });
 }
 
-function managementUrl(host: string, isTls: boolean, port: number | undefined): string {
-  const hostInUrl = host.includes(":") ? `[${host}]` : host;
-  return `${isTls ? "https" : "http"}://${hostInUrl}:${port ?? (isTls ? 15_671 : 15_672)}`;
+type Variables = z.output<typeof schema>;
+
+function managementUrl(env: Variables): string {
+  if (env.RABBITMQ_MANAGEMENT_URL !== undefined) return env.RABBITMQ_MANAGEMENT_URL;
+  const host = env.RABBITMQ_HOST.includes(":") ? `[${env.RABBITMQ_HOST}]` : env.RABBITMQ_HOST;
+  const [protocol, standardPort] = env.RABBITMQ_TLS ? ["https", 15_671] : ["http", 15_672];
+  return `${protocol}://${host}:${env.RABBITMQ_MANAGEMENT_PORT ?? standardPort}`;
+}
+
+/** Whether it is used depends on the URL alone. An address of its own has a name of its own. */
+function managementTls(env: Variables): BrokerTls {
+  const url = env.RABBITMQ_MANAGEMENT_URL;
+  const ownName = url === undefined ? undefined : new URL(url).hostname;
+  return { ...brokerTls(env), ...(ownName !== undefined && { serverName: ownName }) };
 }
 
 function httpOrigin(text: string): string | undefined {

@@ -95,13 +95,15 @@ function componentName() {
   return text()
     .max(MAX_NAME_LENGTH, `is longer than ${MAX_NAME_LENGTH} characters`)
     .regex(/^[^:]*$/, "must not have a ':'")
-    .regex(/^\P{Cc}*$/u, "must not have control characters");
+    .regex(/^\P{Cc}*$/u, "must not have control characters")
+    .regex(/^$|\S/, "is blank")
+    .refine((name) => name.isWellFormed(), "is not well-formed text");
 }
 
 function portNumber() {
   const expected = "expected a port, 1 to 65535";
   return z
-    .union([z.string(), z.number()], expected)
+    .union([z.string().regex(/^\d+$/, expected), z.number()], expected)
     .transform(Number)
     .pipe(z.int(expected).min(1, expected).max(65_535, expected));
 }

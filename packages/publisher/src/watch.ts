@@ -1,5 +1,4 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
-import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { Logger } from "pino";
 import type { Observation, Probe, Reason, Target } from "./probe.ts";
@@ -151,18 +150,25 @@ interface Watched {
   readonly entries: { readonly target: Target; belief: Belief }[];
 }
 
-/** The look's observations, or none when it goes on after its time is over. */
+/** The look's observations, or `unknown` for all when it goes on after its time is over. */
 async function inTime(
   probe: Probe,
   timeoutMs: number,
   stopping: AbortSignal,
 ): Promise<readonly Observation[]> {
-  const looking = probe.look(AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]));
-  const overtime = new AbortController();
-  const waiting = sleep(timeoutMs + OVERTIME_MS, undefined, { signal: overtime.signal }).catch(() => {}); // in time
-  const seen = await Promise.race([looking, waiting]);
-  overtime.abort();
-  return seen ?? probe.targets.map(() => ({ state: "unknown", reason: "timeout" }));
+  // One controller and two timers that are cleared: signals that time out by themselves pile up until they do.
+  const deadline = new AbortController();
+  const abort = () => deadline.abort();
+  const { promise: overtime, resolve: giveUp } = Promise.withResolvers<undefined>();
+  const timers = [setTimeout(abort, timeoutMs), setTimeout(giveUp, timeoutMs + OVERTIME_MS, undefined)];
+  stopping.addEventListener("abort", abort);
+  try {
+    const seen = await Promise.race([probe.look(deadline.signal), overtime]);
+    return seen ?? probe.targets.map(() => ({ state: "unknown", reason: "timeout" }));
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    stopping.removeEventListener("abort", abort);
+  }
 }
 
 function logChange(log: Logger, { kind, name }: Target, before: Belief, after: Belief): void {

@@ -132,6 +132,18 @@ test.each([
   ]);
 });
 
+test("a queue about which the API cannot answer is unknown, the others are not", async () => {
+  const management = scripted({
+    seesAllConsumers: async () => false,
+    consumersOf: async (queue) => {
+      if (queue === "pair") throw new ManagementError("management_failed", "500");
+      return [attached("ingest")];
+    },
+  });
+  const seen = await look(management, 60_000, [ingest, pair]);
+  expect(seen.map(({ state }) => state)).toEqual(["up", "up", "unknown", "unknown", "unknown"]);
+});
+
 test("an API that cannot be asked makes everything unknown, not down", async () => {
   const consumers = async () => await Promise.reject(new ManagementError("management_refused", "401"));
   const seen = await look(scripted({ consumers }), 60_000, [ingest, pair]);

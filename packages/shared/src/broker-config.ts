@@ -60,14 +60,16 @@ export function brokerSettings(env: BrokerVariables): BrokerSettings {
     user: env.RABBITMQ_USER,
     password: env.RABBITMQ_PASS,
     vhost: env.RABBITMQ_VHOST,
-    tls: env.RABBITMQ_TLS
-      ? {
-          ca: env.RABBITMQ_CA_CERT_PATH,
-          cert: env.RABBITMQ_CLIENT_CERT_PATH,
-          key: env.RABBITMQ_CLIENT_KEY_PATH,
-          serverName: env.RABBITMQ_SERVER_NAME ?? env.RABBITMQ_HOST,
-        }
-      : undefined,
+    tls: env.RABBITMQ_TLS ? brokerTls(env) : undefined,
+  };
+}
+
+export function brokerTls(env: BrokerVariables): BrokerTls {
+  return {
+    ca: env.RABBITMQ_CA_CERT_PATH,
+    cert: env.RABBITMQ_CLIENT_CERT_PATH,
+    key: env.RABBITMQ_CLIENT_KEY_PATH,
+    serverName: env.RABBITMQ_SERVER_NAME ?? env.RABBITMQ_HOST,
   };
 }
 

@@ -5,8 +5,7 @@ import { connectionProblem } from "./connection-problem.ts";
 export function brokerProblem(error: unknown, { host, amqpPort, user, vhost }: BrokerSettings): string {
   const at = `${host}:${amqpPort}`;
   const text = error instanceof Error ? error.message : String(error);
-  if (/ACCESS.REFUSED/.test(text) && /Handshake|login/i.test(text))
-    return `${at} refuses the login of user '${user}'`;
+  if (/^Handshake terminated.*ACCESS.REFUSED/s.test(text)) return `${at} refuses the login of user '${user}'`;
   // amqplib drops the broker's own words when it is refused this late.
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
     return `${at} refuses vhost '${vhost}' to user '${user}' (does it exist, may the user enter, is a limit reached?)`;

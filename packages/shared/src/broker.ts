@@ -69,9 +69,10 @@ export function connectBroker(options: BrokerOptions): Broker {
       const startedMs = performance.now();
       try {
         await runSession();
-        if (!closing.signal.aborted) outage.failed("the connection was lost");
+        if (!closing.signal.aborted)
+          outage.failed(`the connection was lost, or queue '${topology.queue}' deleted`);
       } catch (error) {
-        outage.failed(brokerProblem(error, settings));
+        if (!closing.signal.aborted) outage.failed(brokerProblem(error, settings));
       }
       // Only what lasted counts as a success; what fails at once again and again is tried less and less often.
       if (performance.now() - startedMs > STABLE_AFTER_MS) attempt = 0;
@@ -88,6 +89,7 @@ export function connectBroker(options: BrokerOptions): Broker {
     const connection = await dial(settings, options.connectionName);
     const ended = new AbortController();
     let cause: unknown;
+    let stable: NodeJS.Timeout | undefined;
     // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
     connection.on("error", (error) => (cause = error));
     connection.once("close", () => ended.abort());
@@ -103,11 +105,13 @@ export function connectBroker(options: BrokerOptions): Broker {
       const session = { channel, lost: ended.signal };
       current = { session, connection, openedAtMs: Date.now() };
       await options.open(session);
-      outage.recovered();
-      log.info({ host: settings.host, port: settings.amqpPort }, "broker connected");
+      // A session that ends at once, as for want of a permission, is no end of the outage.
+      if (outage.isOn) stable = setTimeout(() => outage.recovered(), STABLE_AFTER_MS);
+      else log.info({ host: settings.host, port: settings.amqpPort }, "broker connected");
       if (!ended.signal.aborted) await once(ended.signal, "abort");
       if (cause !== undefined) throw cause;
     } finally {
+      clearTimeout(stable);
       current = undefined;
       await closeQuietly(connection);
       ended.abort();
@@ -123,6 +127,7 @@ export function connectBroker(options: BrokerOptions): Broker {
     async publish(body, properties) {
       if (!current) throw new Error("the broker is not connected");
       await publishConfirmed(current.session, topology, body, properties);
+      outage.recovered();
     },
     async close() {
       closing.abort();
@@ -210,7 +215,9 @@ async function publishConfirmed(
         expiration: String(expirationMs),
       },
       (error: unknown) =>
-        error ? reject(new Error("the broker refused the message", { cause: error })) : resolve(),
+        error
+          ? reject(new Error(`exchange '${exchange}' does not take the message`, { cause: error }))
+          : resolve(),
     );
     await promise;
     if (returned)

@@ -43,7 +43,9 @@ function readSecretFiles(environment: Env, secrets: readonly string[]): { env: E
   const problems: string[] = [];
   for (const name of secrets) {
     const path = environment[`${name}_FILE`];
-    if (path !== undefined && environment[name] !== undefined) {
+    if (path === "") {
+      problems.push(`${name}_FILE: is empty; expected the path of a file`);
+    } else if (path !== undefined && environment[name] !== undefined) {
       problems.push(`${name}: set together with ${name}_FILE; keep one of the two`);
     } else if (path !== undefined) {
       const file = readTextFile(path);

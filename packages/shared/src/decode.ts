@@ -113,7 +113,12 @@ function firstIssue(error: z.ZodError): string {
   return `${path ? `${path}: ` : ""}${issue?.message}`.slice(0, 200);
 }
 
-const name = z.string().min(1).max(MAX_NAME_LENGTH);
+const name = z
+  .string()
+  .min(1)
+  .max(MAX_NAME_LENGTH)
+  // Half a surrogate pair is no text: neither UTF-8 nor Redis's JSON can hold it.
+  .refine((text) => text.isWellFormed(), "is not well-formed text");
 const kind = z.enum(["service", "queue"]);
 const state = z.enum(["up", "down", "unknown"]);
 /** ISO 8601 in UTC, as Date.prototype.toISOString writes it, to unix milliseconds. */

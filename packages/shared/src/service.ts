@@ -52,6 +52,8 @@ export async function runService(
       process.exitCode = 1;
     }
   }
+  // What waits for the signal must end after a failure as well.
+  controller.abort();
   setTimeout(() => {
     log.warn({ deadlineMs: STOP_DEADLINE_MS }, "stop took too long");
     process.exit(process.exitCode ?? 0);

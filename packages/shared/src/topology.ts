@@ -3,12 +3,16 @@ import type { Channel, ChannelModel } from "amqplib";
 /** What may be created when it is missing: exchange, queue and binding; queue and binding, as upstream; nothing. */
 export type Declare = "all" | "queue" | "none";
 
+/** Which end of the way: it needs the exchange to publish to, or the queue to consume from. */
+export type End = "publisher" | "subscriber";
+
 /** The one way of a heartbeat through the broker. */
 export interface Topology {
   readonly exchange: string;
   readonly queue: string;
   readonly routingKey: string;
   readonly declare: Declare;
+  readonly end: End;
 }
 
 /** An object is missing and could not be made. The message names it and says what to do. */
@@ -17,29 +21,32 @@ export class TopologyError extends Error {
 }
 
 /**
- * Makes sure that exchange, queue and binding are there, as far as `declare` and the permissions allow, and returns
+ * Makes sure that exchange, queue and binding are there (where nothing may be declared: only the object of our own end,
+ * for the other one may be on another broker, joined by federation or shovel), as far as `declare` and the permissions allow, and returns
  * what could not be checked or made, in words, for the log. Idempotent.
  * An existing exchange or queue is taken as it is: declaring it again with other arguments is refused with 406.
  * Each step has a channel of its own, because a refused one closes its channel.
  * @throws {TopologyError} when something is missing and cannot be made
  */
 export async function ensureTopology(connection: ChannelModel, topology: Topology): Promise<string[]> {
-  const { exchange, queue, routingKey, declare } = topology;
+  const { exchange, queue, routingKey, declare, end } = topology;
   const notes: string[] = [];
-  await ensureExists(connection, notes, {
+  const exchangeStep: Step = {
     what: `exchange '${exchange}'`,
     check: (channel) => channel.checkExchange(exchange),
     create:
       declare === "all" &&
       // Durable and of type topic: what upstream's deployments have.
       ((channel) => channel.assertExchange(exchange, "topic", { durable: true })),
-  });
-  await ensureExists(connection, notes, {
+  };
+  const queueStep: Step = {
     what: `queue '${queue}'`,
     check: (channel) => channel.checkQueue(queue),
     // No arguments: upstream declares it so, and other ones give 406 to whoever comes second.
     create: declare !== "none" && ((channel) => channel.assertQueue(queue, { durable: true })),
-  });
+  };
+  if (declare !== "none" || end === "publisher") await ensureExists(connection, notes, exchangeStep);
+  if (declare !== "none" || end === "subscriber") await ensureExists(connection, notes, queueStep);
   if (declare !== "none") {
     const refused = await attempt(connection, (channel) => channel.bindQueue(queue, exchange, routingKey));
     if (refused === 403) {

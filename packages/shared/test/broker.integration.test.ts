@@ -41,7 +41,9 @@ describe("publishing", () => {
     await channel.assertQueue(topology.queue, { durable: true, arguments: limit });
     const { broker } = startSession(settings);
     await untilConnected(broker);
-    await expect(broker.publish(Buffer.from("refused"), properties)).rejects.toThrow("refused the message");
+    await expect(broker.publish(Buffer.from("refused"), properties)).rejects.toThrow(
+      "does not take the message",
+    );
   });
 
   test("rejects while there is no connection", async () => {

@@ -18,6 +18,7 @@ export const topology: Topology = {
   queue: "heartbeat",
   routingKey: "service.heartbeat",
   declare: "all",
+  end: "subscriber",
 };
 
 /** How to reach a vhost of the real broker that only this test knows, and a channel to look into it. */

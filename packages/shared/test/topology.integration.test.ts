@@ -30,15 +30,14 @@ describe("the topology", () => {
   });
 
   test.each([
-    { declare: "queue" as const, missing: "exchange 'heartbeat' does not exist" },
-    { declare: "none" as const, missing: "exchange 'heartbeat' does not exist" },
-  ])(
-    "makes no exchange where only '$declare' may be declared, and names it",
-    async ({ declare, missing }) => {
-      const { settings } = await freshBroker();
-      await expect(ensureTopology(await dial(settings), { ...topology, declare })).rejects.toThrow(missing);
-    },
-  );
+    { declare: "queue" as const, end: "subscriber" as const },
+    { declare: "queue" as const, end: "publisher" as const },
+    { declare: "none" as const, end: "publisher" as const },
+  ])("names the missing exchange where '$declare' may be declared, to the $end", async (parts) => {
+    const { settings } = await freshBroker();
+    const message = "exchange 'heartbeat' does not exist";
+    await expect(ensureTopology(await dial(settings), { ...topology, ...parts })).rejects.toThrow(message);
+  });
 
   test("makes queue and binding at an existing exchange where 'queue' may be declared", async () => {
     const { settings, channel } = await freshBroker();
@@ -48,15 +47,20 @@ describe("the topology", () => {
     await expect.poll(async () => (await channel.checkQueue(topology.queue)).messageCount).toBe(1);
   });
 
-  test("makes nothing where nothing may be declared, and names the missing queue", async () => {
+  test("with nothing to be declared, each end needs its own object only: the other may be on another broker", async () => {
     const { settings, channel } = await freshBroker();
-    await channel.assertExchange(topology.exchange, "topic");
-    const nothing: Topology = { ...topology, declare: "none" };
-    await expect(ensureTopology(await dial(settings), nothing)).rejects.toThrow(
-      "queue 'heartbeat' does not exist",
-    );
+    const connection = await dial(settings);
+    const subscriber: Topology = { ...topology, declare: "none", end: "subscriber" };
+    const publisher: Topology = { ...subscriber, end: "publisher" };
+    await expect(ensureTopology(connection, subscriber)).rejects.toThrow("queue 'heartbeat' does not exist");
     await channel.assertQueue(topology.queue);
-    expect(await ensureTopology(await dial(settings), nothing)).toEqual([]);
+    expect(await ensureTopology(connection, subscriber)).toEqual([]);
+    await expect(ensureTopology(connection, publisher)).rejects.toThrow(
+      "exchange 'heartbeat' does not exist",
+    );
+    await channel.assertExchange(topology.exchange, "topic");
+    await channel.deleteQueue(topology.queue);
+    expect(await ensureTopology(connection, publisher)).toEqual([]);
   });
 
   test("works for a user without the configure permission when the objects exist", async () => {

@@ -35,6 +35,7 @@ export function applyHeartbeat(
   const intervalMs = heartbeat.intervalMs ?? rules.expectedIntervalMs;
   // A message that waited in a queue is as old as it says; one from a clock that is ahead is no newer than its receipt.
   const freshAtMs = Math.min(sentAtMs, receivedAtMs);
+  const deadlineMs = freshAtMs + rules.silenceFactor * intervalMs;
   const known = new Map(before?.components.map((component) => [keyOf(component), component]));
   const record = {
     site,
@@ -46,17 +47,22 @@ export function applyHeartbeat(
     intervalMs,
     receivedAtMs,
     freshAtMs,
-    deadlineMs: freshAtMs + rules.silenceFactor * intervalMs,
+    deadlineMs,
+    sweepAtMs: deadlineMs,
     isSilenceWritten: false,
     components: heartbeat.components.map((report) => applyReport(known.get(keyOf(report)), report)),
   };
   return { outcome, record };
 }
 
-/** The site's record once its deadline has passed: the silence counts as a failure of everything in it. */
-export function applySilence(record: SiteRecord): SiteRecord {
+/** How often the silence of a site is written again: somebody may have deleted what the reader reads. */
+const SILENCE_AGAIN_MS = 60_000;
+
+/** The site's record once its deadline has passed: the silence counts as a failure of everything in it. Idempotent. */
+export function applySilence(record: SiteRecord, nowMs: number): SiteRecord {
   return {
     ...record,
+    sweepAtMs: nowMs + SILENCE_AGAIN_MS,
     isSilenceWritten: true,
     components: record.components.map((component) => ({ ...component, lastFailedMs: record.deadlineMs })),
   };

@@ -37,6 +37,7 @@ export function readConfig(environment: Env) {
       queue: env.RABBITMQ_QUEUE,
       routingKey: env.RABBITMQ_ROUTING_KEY,
       declare: env.RABBITMQ_DECLARE,
+      end: "subscriber" as const,
     },
     redis: {
       host: env.REDIS_HOST,

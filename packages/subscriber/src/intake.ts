@@ -64,19 +64,19 @@ export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOp
   async function applyToSite(site: string, heartbeats: readonly Received[]): Promise<Rejected[]> {
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
       const before = await store.load(site);
-      let record = before?.record;
+      let { record } = before;
       const outcomes: Outcome[] = [];
       for (const { heartbeat, receivedAtMs } of heartbeats) {
         const applied = applyHeartbeat(record, heartbeat, site, receivedAtMs, rules);
         record = applied.record;
         outcomes.push(applied.outcome);
       }
-      if (!record || record === before?.record) return logOutcomes(site, outcomes);
+      if (!record || record === before.record) return logOutcomes(site, outcomes);
       const result = await store.commit(before, record);
       if (result === "full")
         return heartbeats.map((received) => rejection("too many sites (MAX_SITES)", received));
       if (result === "committed") {
-        logChanges(before?.record, record, log);
+        logChanges(before.record, record, log);
         return logOutcomes(site, outcomes);
       }
     }

@@ -10,6 +10,7 @@ import { buildApp } from "./http/app.ts";
 import { intake } from "./intake.ts";
 import { connectRedis } from "./redis/connection.ts";
 import { redisStore } from "./redis/store.ts";
+import { rememberingStore } from "./remember.ts";
 import { runSweep } from "./sweep.ts";
 import { verdict } from "./verdict.ts";
 
@@ -25,7 +26,7 @@ await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, async ({ lo
   const outage = outageLog("redis", log);
   const redis = connectRedis(config.redis, (problem) => outage.failed(problem));
   onStop(() => redis.disconnect());
-  const store = redisStore(redis, config.store);
+  const { store, memory } = rememberingStore(redisStore(redis, config.store));
 
   const heartbeats = intake({
     store,
@@ -38,6 +39,7 @@ await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, async ({ lo
   const sweep = runSweep(
     {
       store,
+      memory,
       expectedSites: config.verdict.expectedSites,
       now,
       log,
@@ -93,7 +95,11 @@ await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, async ({ lo
   async function unreadyReasons(): Promise<string[]> {
     const reasons = [];
     if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
-    await store.ping().catch((error: unknown) => reasons.push(`redis: ${String(error)}`));
+    await store
+      .ping()
+      .catch((error: unknown) =>
+        reasons.push(`redis: ${error instanceof Error ? error.message : String(error)}`),
+      );
     return reasons;
   }
 });

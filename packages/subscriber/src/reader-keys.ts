@@ -22,7 +22,9 @@ export interface ReaderEntry {
 }
 
 /** The keys of a site for the program that reads `service:…` and `queue:…`, once for each kind and name. */
-export function readerEntries({ components, deadlineMs, isSilenceWritten }: SiteRecord): ReaderEntry[] {
+export function readerEntries(record: SiteRecord): ReaderEntry[] {
+  const { site, components, deadlineMs, isSilenceWritten } = record;
+  if (components.length === 0) return [withoutComponents(site, record.receivedAtMs)];
   const entries = new Map<string, ReaderEntry>();
   for (const { kind, name, state, observedAtMs, lastFailedMs } of components) {
     const entry = {
@@ -39,4 +41,10 @@ export function readerEntries({ components, deadlineMs, isSilenceWritten }: Site
     if (!other || other.isOk) entries.set(key, entry);
   }
   return [...entries.values()];
+}
+
+/** Of a site that reports nothing, nothing is known to be ok. */
+function withoutComponents(site: string, atMs: number): ReaderEntry {
+  const never = { failedAtMs: undefined, okExpiresAtMs: 0 };
+  return { kind: "service", name: `heartbeat-${site}`, isOk: false, atMs, ...never };
 }

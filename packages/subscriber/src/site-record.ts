@@ -33,6 +33,8 @@ export const siteRecordSchema = z.object({
   freshAtMs: z.number(),
   /** After this, by the receiver's clock, the site is silent. */
   deadlineMs: z.number(),
+  /** When the sweep has to look at the site. */
+  sweepAtMs: z.number(),
   /** Whether the reader's keys tell of the silence. */
   isSilenceWritten: z.boolean(),
   components: z.array(componentRecord),

@@ -1,8 +1,11 @@
 import type { SiteRecord } from "./site-record.ts";
 
-/** A record and the version under which it was read: a commit counts only when nobody else has committed since. */
+/**
+ * What is stored of a site and the version under which it was read: a commit counts only when nobody else has committed
+ * since. Without a record nothing is known of the site, or what was stored cannot be read.
+ */
 export interface Stored {
-  readonly record: SiteRecord;
+  readonly record: SiteRecord | undefined;
   readonly version: number;
 }
 
@@ -22,15 +25,17 @@ export interface AllSites {
 
 /** What the subscriber needs of its memory. Everything rejects while the store is away, within 2 s. */
 export interface Store {
-  load(site: string): Promise<Stored | undefined>;
+  load(site: string): Promise<Stored>;
   loadAll(): Promise<AllSites>;
   /**
    * Writes a site's record and the reader's keys that follow from it, all or nothing. `before` is what was loaded:
    * `conflict` when it is not what is stored now, `full` when the site is new and there are too many.
    */
-  commit(before: Stored | undefined, record: SiteRecord): Promise<"committed" | "conflict" | "full">;
-  /** Sites that are past their deadline and whose silence is not written yet. */
-  overdue(nowMs: number): Promise<string[]>;
+  commit(before: Stored, record: SiteRecord): Promise<"committed" | "conflict" | "full">;
+  /** Changes with every commit, and when the store has lost its data. */
+  generation(): Promise<string | undefined>;
+  /** Sites whose `sweepAtMs` has passed. */
+  due(nowMs: number): Promise<string[]>;
   /** Has the reader's keys tell that no site, or an expected site, is unknown; or no longer. */
   tellUnknownSites(expected: readonly string[], nowMs: number): Promise<void>;
   quarantine(rejected: readonly Rejected[]): Promise<void>;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { applySilence } from "./apply.ts";
+import type { Memory } from "./remember.ts";
 import type { Store } from "./store.ts";
 
 /** Silence is written within a second of its deadline. */
@@ -9,6 +10,7 @@ const SWEEP_EVERY_MS = 400;
 
 export interface SweepOptions {
   readonly store: Store;
+  readonly memory: Memory;
   readonly expectedSites: readonly string[];
   readonly now: () => number;
   readonly log: Logger;
@@ -33,13 +35,18 @@ export async function runSweep(options: SweepOptions, stopping: AbortSignal): Pr
 }
 
 /** One pass. Safe beside the passes of other subscribers: whoever commits first writes the silence, once. */
-export async function sweepOnce({ store, expectedSites, now, log }: SweepOptions): Promise<void> {
+export async function sweepOnce({ store, memory, expectedSites, now, log }: SweepOptions): Promise<void> {
   const nowMs = now();
+  const restored = await memory.keepStore();
+  if (restored.length > 0) log.warn({ sites: restored.length }, "redis had lost its data: written again");
   await store.tellUnknownSites(expectedSites, nowMs);
-  for (const site of await store.overdue(nowMs)) {
+  for (const site of await store.due(nowMs)) {
     const before = await store.load(site);
-    if (!before || before.record.isSilenceWritten || before.record.deadlineMs >= nowMs) continue;
-    const result = await store.commit(before, applySilence(before.record));
-    if (result === "committed") log.info({ site, deadlineMs: before.record.deadlineMs }, "site is silent");
+    const { record } = before;
+    if (!record || record.sweepAtMs >= nowMs) continue;
+    const result = await store.commit(before, applySilence(record, nowMs));
+    if (result === "committed" && !record.isSilenceWritten) {
+      log.info({ site, deadlineMs: record.deadlineMs }, "site is silent");
+    }
   }
 }

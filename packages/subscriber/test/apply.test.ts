@@ -139,7 +139,7 @@ describe("components", () => {
   });
 
   test("silence is a failure of everything, at the deadline", () => {
-    const silent = applySilence(recordAfter({ sentAtMs: T }));
+    const silent = applySilence(recordAfter({ sentAtMs: T }), T + 150_400);
     expect(silent.isSilenceWritten).toBe(true);
     expect(silent.components).toMatchObject([{ state: "up", lastFailedMs: T + 150_000 }]);
     const heard = apply(silent, heartbeat({ sequence: 2, sentAtMs: T + 300_000 })).record;

@@ -65,7 +65,8 @@ describe("intake", () => {
       const [record] = (await store.loadAll()).records;
       const isAllUp = (record?.components ?? []).every(({ state }) => state === "up");
       expect(record?.site).toBe("default");
-      if (record?.components.length) expect((await askReader(redis)).http).toBe(isAllUp ? 200 : 503);
+      const isOk = isAllUp && record?.components.length !== 0;
+      expect((await askReader(redis)).http).toBe(isOk ? 200 : 503);
       expect(await redis.llen("heartbeat:rejected")).toBe(0);
     },
   );
@@ -147,6 +148,7 @@ describe("sweep", () => {
     const sweepAt = async (atMs: number) =>
       await sweepOnce({
         store,
+        memory: { keepStore: async () => [] },
         expectedSites: [],
         now: () => atMs,
         log,
@@ -164,6 +166,8 @@ describe("sweep", () => {
     await sweepAt(deadlineMs + 1_000);
     const results = await Promise.all(commit.mock.results.map(({ value }) => value));
     expect(results.filter((result) => result === "committed")).toHaveLength(1);
+    await redis.del("service:db:not_ok");
+    await sweepAt(deadlineMs + 61_000);
     expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
   });
 });

@@ -21,7 +21,7 @@ async function hear(store: Store, site: string, components: Components, atMs = s
   const before = await store.load(site);
   const reports = components.map((parts) => component({ sinceMs: atMs, observedAtMs: atMs, ...parts }));
   const message = heartbeat({ site, sequence, sentAtMs: atMs, components: reports });
-  const { record } = applyHeartbeat(before?.record, message, site, atMs, rules);
+  const { record } = applyHeartbeat(before.record, message, site, atMs, rules);
   if (!record) throw new Error("not applied");
   expect(await store.commit(before, record)).toBe("committed");
   return record;
@@ -29,9 +29,13 @@ async function hear(store: Store, site: string, components: Components, atMs = s
 
 async function fallSilent(store: Store, site: string): Promise<void> {
   const before = await store.load(site);
-  if (!before) throw new Error("no such site");
-  expect(await store.commit(before, applySilence(before.record))).toBe("committed");
+  if (!before.record) throw new Error("no such site");
+  expect(await store.commit(before, applySilence(before.record, before.record.deadlineMs + 1))).toBe(
+    "committed",
+  );
 }
+
+const nothing = { version: 0, record: undefined };
 
 describe("records", () => {
   test("come back as they were committed", async () => {
@@ -40,9 +44,9 @@ describe("records", () => {
       { name: "__proto__" },
       { kind: "queue", name: "ä\u0000\u2028'\"" },
     ]);
-    expect((await store.load("tsd"))?.record).toEqual(record);
+    expect((await store.load("tsd")).record).toEqual(record);
     expect((await store.loadAll()).records).toEqual([record]);
-    expect(await store.load("other")).toBeUndefined();
+    expect(await store.load("other")).toEqual({ version: 0, record: undefined });
   });
 
   test("of two who read the same, only the first commits", async () => {
@@ -51,25 +55,35 @@ describe("records", () => {
     const before = await store.load("tsd");
     expect(await store.commit(before, { ...first, sequence: 100 })).toBe("committed");
     expect(await store.commit(before, { ...first, sequence: 200 })).toBe("conflict");
-    expect(await store.commit(undefined, { ...first, sequence: 300 })).toBe("conflict");
-    expect((await store.load("tsd"))?.record.sequence).toBe(100);
+    expect(await store.commit(nothing, { ...first, sequence: 300 })).toBe("conflict");
+    expect((await store.load("tsd")).record?.sequence).toBe(100);
   });
 
   test("a site too many is refused, a known one is not", async () => {
     const { store } = await freshStore({ maxSites: 1 });
     const record = await hear(store, "a", [{}]);
-    expect(await store.commit(undefined, { ...record, site: "b" })).toBe("full");
+    expect(await store.commit(nothing, { ...record, site: "b" })).toBe("full");
     await hear(store, "a", [{}]);
     expect((await store.loadAll()).records).toHaveLength(1);
   });
 
-  test("sites are overdue after their deadline, until their silence is written", async () => {
+  test("sites are due after their deadline, and again and again once their silence is written", async () => {
     const { store } = await freshStore();
     const { deadlineMs } = await hear(store, "tsd", [{}]);
-    expect(await store.overdue(deadlineMs)).toEqual([]);
-    expect(await store.overdue(deadlineMs + 1)).toEqual(["tsd"]);
+    expect(await store.due(deadlineMs)).toEqual([]);
+    expect(await store.due(deadlineMs + 1)).toEqual(["tsd"]);
     await fallSilent(store, "tsd");
-    expect(await store.overdue(deadlineMs + 1)).toEqual([]);
+    expect(await store.due(deadlineMs + 1)).toEqual([]);
+    expect(await store.due(deadlineMs + 60_002)).toEqual(["tsd"]);
+  });
+
+  test("one that cannot be read is as good as lost, and replaced by the next", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{}]);
+    await redis.hset("heartbeat:{tsd}:site", "record", '{"site":"tsd"');
+    expect(await store.loadAll()).toEqual({ records: [], lost: ["tsd"] });
+    const record = await hear(store, "tsd", [{}]);
+    expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
   });
 
   test("quarantined messages are kept, the newest first, up to a limit", async () => {
@@ -156,6 +170,16 @@ describe("the reader", () => {
     expect(Date.parse(told.replace(" UTC", "Z").replace(" ", "T"))).toBe(startMs + 2.5 * MINUTE_MS);
     await hear(store, "tsd", [{}], startMs + 5 * MINUTE_MS);
     expect(await askReader(redis)).toMatchObject({ http: 200 });
+  });
+
+  test("is told of a site that reports no component at all, until it reports one", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", []);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { "heartbeat-tsd": "NOT_OK" } });
+    await hear(store, "tsd", [{}]);
+    expect(await askReader(redis)).toMatchObject({ http: 200, services: { db: "OK" } });
+    await hear(store, "tsd", []);
+    expect(await askReader(redis)).toMatchObject({ http: 503 });
   });
 
   test("no longer sees a component that is gone, and keys of others are left alone", async () => {

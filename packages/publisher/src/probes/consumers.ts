@@ -43,21 +43,32 @@ export function consumersProbe({ queues, management, brokerConnectedAtMs, now }:
       return judge(await withUnlisted(listed ?? new Map(), signal));
     } catch (error) {
       if (!(error instanceof ManagementError)) throw error;
-      return all({ state: "unknown", reason: error.reason, detail: error.message });
+      return all(unanswered(error));
     }
   }
 
   /** The list has no line for a queue without consumers, whether it exists or not. */
   async function withUnlisted(listed: Attached, signal: AbortSignal): Promise<Attached> {
     const unlisted = names.filter((queue) => !listed.has(queue));
-    const asked = unlisted.map(
-      async (queue) => [queue, await management.consumersOf(queue, signal)] as const,
-    );
+    const asked = unlisted.map(async (queue) => [queue, await askFor(queue, signal)] as const);
     return new Map([...listed, ...(await Promise.all(asked))]);
   }
 
+  /** One queue about which the API cannot answer says nothing about the others. */
+  async function askFor(queue: string, signal: AbortSignal): Promise<Answer> {
+    try {
+      return await management.consumersOf(queue, signal);
+    } catch (error) {
+      if (error instanceof ManagementError) return error;
+      throw error;
+    }
+  }
+
   function judge(attached: Attached): Observation[] {
-    const isEmpty = names.every((queue) => !attached.get(queue)?.length);
+    const isEmpty = names.every((queue) => {
+      const answer = attached.get(queue);
+      return answer === undefined || (Array.isArray(answer) && answer.length === 0);
+    });
     if (isEmpty && isFresh(brokerConnectedAtMs(), now())) {
       return all({ state: "unknown", reason: "list_empty_after_connect" });
     }
@@ -93,18 +104,18 @@ function targetsOf({ queue, listeners }: QueueTarget): Target[] {
   ];
 }
 
-/** The queue's own observation and one for each listener. `consumers` is undefined when there is no such queue. */
-export function judgeQueue(
-  { listeners }: QueueTarget,
-  consumers: readonly QueueConsumer[] | undefined,
-): Observation[] {
-  if (!consumers) {
-    const missing: Observation = { state: "down", reason: "queue_missing" };
-    return [missing, ...listeners.map(() => missing)];
-  }
+/** The queue's own observation and one for each listener. */
+export function judgeQueue(target: QueueTarget, consumers: Answer): Observation[] {
+  if (!consumers) return targetsOf(target).map(() => ({ state: "down", reason: "queue_missing" }));
+  if (consumers instanceof ManagementError) return targetsOf(target).map(() => unanswered(consumers));
+  const { listeners } = target;
   const found = listeners.map((listener) => judgeListener(listener, consumers));
   const worst = found.find(({ state }) => state === "down") ?? found.find(({ state }) => state === "unknown");
   return [worst ?? { state: "up" }, ...found];
+}
+
+function unanswered({ reason, message }: ManagementError): Observation {
+  return { state: "unknown", reason, detail: message };
 }
 
 function judgeListener({ matches }: Listener, consumers: readonly QueueConsumer[]): Observation {
@@ -118,8 +129,10 @@ function judgeListener({ matches }: Listener, consumers: readonly QueueConsumer[
 /** `waiting` is the stand-by of a single active consumer: attached, too. */
 const ATTACHED: ReadonlySet<string> = new Set(["up", "single_active", "waiting"]);
 
-/** The consumers of each queue; undefined stands for a queue that does not exist. */
-type Attached = ReadonlyMap<string, readonly QueueConsumer[] | undefined>;
+/** The consumers of a queue; undefined when it does not exist. */
+type Answer = readonly QueueConsumer[] | ManagementError | undefined;
+
+type Attached = ReadonlyMap<string, Answer>;
 
 function byQueue(consumers: readonly QueueConsumer[]): Attached {
   return Map.groupBy(consumers, ({ queue }) => queue);

@@ -3,17 +3,20 @@
 
   KEYS[1]  hash        the site: version, record
   KEYS[2]  set         all sites
-  KEYS[3]  sorted set  sites whose silence is not written, by deadline
+  KEYS[3]  sorted set  sites by the time of their next sweep
+  KEYS[4]  number      counts the commits of all sites
 
   ARGV[1]  version that was read, 0 when there was none
   ARGV[2]  site
   ARGV[3]  record          JSON
-  ARGV[4]  deadline        unix time in milliseconds, "" when the silence is written
+  ARGV[4]  next sweep      unix time in milliseconds
   ARGV[5]  most sites
   ARGV[6]  reader's keys   JSON: list of { name = "<kind>:<name>", entry = { … } or absent }
 
   Returns  1 committed, 0 somebody else was first, -1 too many sites
 ]]
+-- Whatever can fail comes before the first write: Redis does not take back what a failing script wrote.
+local told_names = cjson.decode(ARGV[6])
 local version = tonumber(redis.call("HGET", KEYS[1], "version") or "0")
 if version ~= tonumber(ARGV[1]) then return 0 end
 local site = ARGV[2]
@@ -22,12 +25,11 @@ if is_new and redis.call("SCARD", KEYS[2]) >= tonumber(ARGV[5]) then return -1 e
 
 redis.call("HSET", KEYS[1], "version", version + 1, "record", ARGV[3])
 redis.call("SADD", KEYS[2], site)
-if ARGV[4] == "" then
-  redis.call("ZREM", KEYS[3], site)
-else
-  redis.call("ZADD", KEYS[3], ARGV[4], site)
-end
-for _, told in ipairs(cjson.decode(ARGV[6])) do
+redis.call("ZADD", KEYS[3], ARGV[4], site)
+-- It begins anew with the time, so that it is not what it was before Redis lost its data.
+if redis.call("EXISTS", KEYS[4]) == 0 then redis.call("SET", KEYS[4], redis.call("TIME")[1] .. "000000") end
+redis.call("INCR", KEYS[4])
+for _, told in ipairs(told_names) do
   tell_reader(told.name, site, told.entry)
 end
 return 1

@@ -36,8 +36,18 @@ export function connectRedis(settings: RedisSettings, onProblem: (problem: strin
     maxRetriesPerRequest: 0,
     retryStrategy: (attempt) => Math.min(attempt * 50, MAX_RETRY_MS),
   });
-  redis.on("error", (error: unknown) => onProblem(connectionProblem(error, host, port)));
+  redis.on("error", (error: unknown) => {
+    onProblem(connectionProblem(error, host, port));
+    // ioredis would go on in database 0, which is somebody else's.
+    if (isRefusedSelect(error)) redis.disconnect(true);
+  });
   return redis;
+}
+
+function isRefusedSelect(error: unknown): boolean {
+  if (!(error instanceof Error) || !("command" in error)) return false;
+  const { command } = error;
+  return typeof command === "object" && command !== null && "name" in command && command.name === "select";
 }
 
 /** What is the matter when a command fails, in words. */

@@ -11,7 +11,8 @@ const COMMIT = READER_KEYS + readFileSync(new URL("./commit.lua", import.meta.ur
 const UNKNOWN_SITES = READER_KEYS + readFileSync(new URL("./unknown-sites.lua", import.meta.url), "utf8");
 
 const SITES = "heartbeat:sites";
-const DEADLINES = "heartbeat:deadlines";
+const SWEEPS = "heartbeat:deadlines";
+const GENERATION = "heartbeat:generation";
 const REJECTED = "heartbeat:rejected";
 const TOLD_UNKNOWN = "heartbeat:reader-told-unknown";
 const MAX_REJECTED = 1_000;
@@ -26,13 +27,13 @@ export interface RedisStoreOptions {
 export function redisStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOptions): Store {
   const isReaderTold = readerKeys !== "off";
   // EVALSHA, and EVAL when Redis has forgotten the script.
-  redis.defineCommand("commitSite", { lua: COMMIT, numberOfKeys: 3 });
+  redis.defineCommand("commitSite", { lua: COMMIT, numberOfKeys: 4 });
   redis.defineCommand("tellUnknownSites", { lua: UNKNOWN_SITES, numberOfKeys: 2 });
 
   return withReadableErrors({
     async load(site) {
       const [version, record] = await redis.hmget(siteKey(site), "version", "record");
-      return version && record ? { version: Number(version), record: parseRecord(record) } : undefined;
+      return { version: Number(version ?? 0), record: record ? parseRecord(record) : undefined };
     },
     async loadAll() {
       const sites = await redis.smembers(SITES);
@@ -41,30 +42,33 @@ export function redisStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOpt
       const replies = (await pipeline.exec()) ?? [];
       const records = replies.flatMap(([error, record]) => {
         if (error) throw error;
-        return typeof record === "string" ? [parseRecord(record)] : [];
+        const parsed = typeof record === "string" ? parseRecord(record) : undefined;
+        return parsed ? [parsed] : [];
       });
       const found = new Set(records.map(({ site }) => site));
       return { records, lost: sites.filter((site) => !found.has(site)) };
     },
     async commit(before, record) {
-      const { site, deadlineMs, isSilenceWritten } = record;
+      const { site, sweepAtMs } = record;
       const told = isReaderTold ? JSON.stringify(readerChanges(before, record)) : "[]";
-      const deadline = isSilenceWritten ? "" : String(deadlineMs);
-      const keys = [siteKey(site), SITES, DEADLINES] as const;
+      const keys = [siteKey(site), SITES, SWEEPS, GENERATION] as const;
       const reply = await redis.commitSite(
         ...keys,
-        String(before?.version ?? 0),
+        String(before.version),
         site,
         JSON.stringify(record),
-        deadline,
+        String(sweepAtMs),
         String(maxSites),
         told,
       );
       if (reply === 1) return "committed";
       return reply === 0 ? "conflict" : "full";
     },
-    async overdue(nowMs) {
-      return await redis.zrangebyscore(DEADLINES, "-inf", `(${nowMs}`);
+    async generation() {
+      return (await redis.get(GENERATION)) ?? undefined;
+    },
+    async due(nowMs) {
+      return await redis.zrangebyscore(SWEEPS, "-inf", `(${nowMs}`);
     },
     async tellUnknownSites(expected, nowMs) {
       if (!isReaderTold) return;
@@ -93,7 +97,8 @@ function withReadableErrors(store: Store): Store {
     load: readable(store.load),
     loadAll: readable(store.loadAll),
     commit: readable(store.commit),
-    overdue: readable(store.overdue),
+    generation: readable(store.generation),
+    due: readable(store.due),
     tellUnknownSites: readable(store.tellUnknownSites),
     quarantine: readable(store.quarantine),
     ping: readable(store.ping),
@@ -124,15 +129,20 @@ function siteKey(site: string): string {
   return `heartbeat:{${site}}:site`;
 }
 
-function parseRecord(text: string): SiteRecord {
-  return siteRecordSchema.parse(JSON.parse(text));
+/** Undefined for what cannot be read: as good as lost, and replaced by the next heartbeat. */
+function parseRecord(text: string): SiteRecord | undefined {
+  try {
+    return siteRecordSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined; // no JSON
+  }
 }
 
 /** What the site says now about each name, and an empty entry for each name about which it says nothing any more. */
-function readerChanges(before: Stored | undefined, record: SiteRecord): object[] {
+function readerChanges(before: Stored, record: SiteRecord): object[] {
   const entries = readerEntries(record);
   const names = new Set(entries.map(readerName));
-  const gone = before ? readerEntries(before.record).map(readerName) : [];
+  const gone = before.record ? readerEntries(before.record).map(readerName) : [];
   return [
     ...entries.map((entry) => ({
       name: readerName(entry),

@@ -1,0 +1,68 @@
+import type { SiteRecord } from "./site-record.ts";
+import type { Store } from "./store.ts";
+
+/** A copy of the newest records, for the day on which the store loses its own. */
+export interface Memory {
+  /**
+   * Takes over what is newer in the store and writes back what the store has lost. At the first call it writes every
+   * record again, and with it the reader's keys: they may be missing, or from another time.
+   */
+  keepStore(): Promise<string[]>;
+}
+
+/** @returns a memory of everything that goes through `store`, and the store to use in its place */
+export function rememberingStore(store: Store): { memory: Memory; store: Store } {
+  const remembered = new Map<string, SiteRecord>();
+  let generation: string | undefined;
+  let isFirst = true;
+
+  /** Returns the sites that were written back. */
+  async function compareAll(): Promise<string[]> {
+    const { records } = await store.loadAll();
+    for (const record of records) {
+      if (isNewer(record, remembered.get(record.site))) remembered.set(record.site, record);
+    }
+    const stored = new Map(records.map((record) => [record.site, record]));
+    const restored = [];
+    for (const [site, record] of remembered) {
+      if (!isFirst && !isNewer(record, stored.get(site))) continue;
+      const before = await store.load(site);
+      // Somebody else may have written something newer in the meantime.
+      if (isNewer(before.record, record)) continue;
+      if ((await store.commit(before, record)) === "committed" && !isFirst) restored.push(site);
+    }
+    return restored;
+  }
+
+  return {
+    memory: {
+      async keepStore() {
+        const current = await store.generation();
+        if (!isFirst && current !== undefined && current === generation) return [];
+        const restored = await compareAll();
+        isFirst = false;
+        generation = current;
+        return restored;
+      },
+    },
+    store: {
+      ...store,
+      async load(site) {
+        const { version, record } = await store.load(site);
+        return { version, record: record ?? remembered.get(site) };
+      },
+      async commit(before, record) {
+        const result = await store.commit(before, record);
+        if (result === "committed") remembered.set(record.site, record);
+        return result;
+      },
+    },
+  };
+}
+
+/** Within a boot the sequence decides; otherwise when it was received, by the clocks of the subscribers. */
+function isNewer(a: SiteRecord | undefined, b: SiteRecord | undefined): boolean {
+  if (!a || !b) return a !== undefined;
+  if (a.bootId === b.bootId && a.sequence !== b.sequence) return a.sequence > b.sequence;
+  return a.receivedAtMs > b.receivedAtMs;
+}

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "vitest";
+import { applyHeartbeat } from "../src/apply.ts";
+import { rememberingStore } from "../src/remember.ts";
+import type { Store } from "../src/store.ts";
+import { askReader } from "./ask-reader.ts";
+import { freshStore } from "./fresh-store.ts";
+import { component, heartbeat } from "./heartbeats.ts";
+
+const nowMs = Date.now();
+const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
+
+async function hear(store: Store, site: string, sequence: number, state: "up" | "down"): Promise<void> {
+  const before = await store.load(site);
+  const components = [component({ name: `db-${site}`, state, observedAtMs: nowMs })];
+  const message = heartbeat({ site, sequence, sentAtMs: nowMs, components });
+  const { record } = applyHeartbeat(before.record, message, site, nowMs + sequence, rules);
+  if (!record) throw new Error("not applied");
+  expect(await store.commit(before, record)).toBe("committed");
+}
+
+describe("when Redis has lost its data", () => {
+  test("all sites are written again, and the reader hears of the one that is down", async () => {
+    const { store: plain, redis } = await freshStore();
+    const { store, memory } = rememberingStore(plain);
+    await memory.keepStore();
+    await hear(store, "a", 1, "up");
+    await hear(store, "b", 1, "down");
+    const before = await store.loadAll();
+    await redis.flushdb();
+    await memory.keepStore();
+    expect((await store.loadAll()).records.toSorted((a, b) => (a.site < b.site ? -1 : 1))).toEqual(
+      before.records.toSorted((a, b) => (a.site < b.site ? -1 : 1)),
+    );
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { "db-a": "OK", "db-b": "NOT_OK" } });
+  });
+
+  test("a heartbeat that comes first goes on from what is remembered", async () => {
+    const { store: plain, redis } = await freshStore();
+    const { store, memory } = rememberingStore(plain);
+    await hear(store, "a", 1, "down");
+    await redis.flushdb();
+    await hear(store, "a", 2, "up");
+    await memory.keepStore();
+    const [record] = (await store.loadAll()).records;
+    expect(record).toMatchObject({ sequence: 2, components: [{ state: "up", lastFailedMs: nowMs }] });
+  });
+
+  test("what another subscriber has written since is not overwritten", async () => {
+    const { store: plain, redis } = await freshStore();
+    const one = rememberingStore(plain);
+    const other = rememberingStore(plain);
+    await hear(one.store, "a", 1, "up");
+    await one.memory.keepStore();
+    await other.memory.keepStore();
+    await redis.flushdb();
+    await one.memory.keepStore();
+    await hear(one.store, "a", 2, "down");
+    await other.memory.keepStore();
+    expect((await plain.loadAll()).records).toMatchObject([{ sequence: 2 }]);
+  });
+
+  test("an older copy of the data, as a backup has it, gives way to what is remembered", async () => {
+    const { store: plain, redis } = await freshStore();
+    const { store, memory } = rememberingStore(plain);
+    await hear(store, "a", 1, "up");
+    const backup = await redis.hgetall("heartbeat:{a}:site");
+    const generation = (await redis.get("heartbeat:generation")) ?? "";
+    await memory.keepStore();
+    await hear(store, "a", 2, "down");
+    await memory.keepStore();
+    await redis.hset("heartbeat:{a}:site", backup);
+    await redis.set("heartbeat:generation", generation);
+    expect(await memory.keepStore()).toEqual(["a"]);
+    expect(await askReader(redis)).toMatchObject({ http: 503 });
+  });
+});
+
+test("the reader's keys are written at the start, whatever became of them before", async () => {
+  const { store: plain, redis } = await freshStore();
+  await hear(plain, "a", 1, "down");
+  await redis.del("service:db-a:not_ok");
+  await rememberingStore(plain).memory.keepStore();
+  expect(await askReader(redis)).toMatchObject({ http: 503, services: { "db-a": "NOT_OK" } });
+});
+
+test("a pass over a store in which nothing happened writes nothing", async () => {
+  const { store: plain, redis } = await freshStore();
+  const { store, memory } = rememberingStore(plain);
+  await hear(store, "a", 1, "up");
+  await memory.keepStore();
+  await memory.keepStore();
+  const generation = await redis.get("heartbeat:generation");
+  await memory.keepStore();
+  expect(await redis.get("heartbeat:generation")).toBe(generation);
+});
