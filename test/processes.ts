@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { inject, onTestFinished } from "vitest";
 import { freePorts } from "./brokers/free-ports.ts";
@@ -12,21 +11,32 @@ import { freshRedisDb, freshVhost } from "./fresh.ts";
 type Service = "publisher" | "subscriber";
 type Env = Readonly<Record<string, string>>;
 
+export interface Bundle {
+  readonly child: ChildProcess;
+  /** All that it has printed so far. */
+  printed(): string;
+  /** The exit code, once it has ended. */
+  ended(): Promise<number | null>;
+}
+
 /** Runs the built bundle of a service in a process of its own, ended with the test. */
-export function startBundle(service: Service, env: Env): ChildProcess & { output: Promise<string> } {
+export function startBundle(service: Service, env: Env): Bundle {
   const path = fileURLToPath(new URL(`../packages/${service}/dist/main.js`, import.meta.url));
   const child = spawn(process.execPath, [path], { env, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
-  const output = Promise.all([text(child.stdout), text(child.stderr)]).then((parts) => parts.join(""));
-  return Object.assign(child, { output });
-}
-
-/** The exit code and all that was printed. */
-export async function ended(
-  child: ReturnType<typeof startBundle>,
-): Promise<{ code: number | null; output: string }> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-  return { code: child.exitCode, output: await child.output };
+  // Once the output is closed there is no more of it.
+  const closed = once(child, "close");
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (data: Buffer) => (output += data.toString()));
+  return {
+    child,
+    printed: () => output,
+    async ended() {
+      await closed;
+      return child.exitCode;
+    },
+  };
 }
 
 /** Variables of both services for a vhost, a database and an HTTP port that no other test uses. */

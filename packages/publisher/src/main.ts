@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import v8 from "node:v8";
 import { connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import { encodeHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { runService } from "@pipeline-heartbeat/shared/service.ts";
@@ -13,6 +14,9 @@ import { tcpProbe } from "./probes/tcp.ts";
 import { startWatch } from "./watch.ts";
 
 const MESSAGE_EXPIRATION_MS = 7 * 24 * 60 * 60 * 1000;
+
+// Most of the time there is nothing to do: without this the heap grows for a speed that nobody needs.
+v8.setFlagsFromString("--optimize-for-size");
 
 const { env } = process;
 
