@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 /** Causes of one outage that are told apart in the log; further ones are logged at debug. */
 const MAX_CAUSES_LOGGED = 5;
 
-/** Keeps the log readable while something is away: one warning for each cause, one line when it is back. */
+/** Keeps the log readable while something is away: one warning, a line for each further cause, one when it is back. */
 export interface Outage {
   readonly isOn: boolean;
   /** `cause` is a short sentence without secrets; the same one again is logged at debug only. */
@@ -20,10 +20,11 @@ export function outageLog(what: string, log: Logger, now: () => number = Date.no
       return sinceMs !== undefined;
     },
     failed(cause) {
-      sinceMs ??= now();
       const isNews = !causes.has(cause) && causes.size < MAX_CAUSES_LOGGED;
-      causes.add(cause);
-      log[isNews ? "warn" : "debug"]({ cause }, `${what} unavailable`);
+      if (sinceMs === undefined) log.warn({ cause }, `${what} unavailable`);
+      else log[isNews ? "info" : "debug"]({ cause }, `${what} still unavailable`);
+      sinceMs ??= now();
+      if (isNews) causes.add(cause);
     },
     recovered() {
       if (sinceMs === undefined) return;
