@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { inject, onTestFinished } from "vitest";
+import { inject, onTestFinished, vi } from "vitest";
+import { askHealth, type Health } from "../demo/health.ts";
 import { freePorts } from "./brokers/free-ports.ts";
 import { freshRedisDb, freshVhost } from "./fresh.ts";
 
@@ -75,4 +76,21 @@ export function temporaryFile(name: string, content: string): string {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
+}
+
+/** What /health must show within the time, counted from now. */
+export async function expectHealth(
+  url: string,
+  withinMs: number,
+  expected: (health: Health) => void,
+): Promise<Health> {
+  return await vi.waitFor(
+    async () => {
+      const health = await askHealth(`${url}/health`);
+      if (!health) throw new Error("nobody answers at /health");
+      expected(health);
+      return health;
+    },
+    { timeout: withinMs, interval: 50 },
+  );
 }
