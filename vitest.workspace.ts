@@ -16,6 +16,8 @@ export default defineConfig({
           name: "integration",
           include: ["packages/*/test/**/*.integration.test.ts", "test/**/*.test.ts"],
           globalSetup: ["test/global-setup.ts"],
+          // Some of them measure how long the services take, on as little as two cores.
+          fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

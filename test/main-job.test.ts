@@ -83,12 +83,12 @@ describe("the main job", () => {
     expect(await askReader(redis)).toMatchObject({ http: 503, services: { "sda-ingest": "NOT_OK" } });
 
     await pipeline.startWorker();
-    await expectHealth(url, 1_000 + STATISTICS_LAG_MS, isUp);
+    await expectHealth(url, 10_000, isUp);
 
     await pipeline.stopDatabase();
     await expectHealth(url, 1_000 + 2_000, isDown("service sda-db"));
     await pipeline.startDatabase();
-    await expectHealth(url, 1_000 + 1_000, isUp);
+    await expectHealth(url, 10_000, isUp);
     expect(await askReader(redis)).toMatchObject({ http: 200 });
   });
 
