@@ -132,6 +132,24 @@ test.each([
   ]);
 });
 
+test("once consumers have been seen, an empty list is true, until the connection is lost", async () => {
+  let [connectedAtMs, list] = [0, [attached("ingest")]];
+  const management = scripted({ consumers: async () => list });
+  const options = {
+    queues: [ingest],
+    management,
+    brokerConnectedAtMs: () => connectedAtMs,
+    now: () => 5_000,
+  };
+  const probe = consumersProbe(options);
+  const stateNow = async () => (await probe.look(never))[0]?.state;
+  expect(await stateNow()).toBe("up");
+  list = [];
+  expect(await stateNow()).toBe("down");
+  connectedAtMs = 4_000;
+  expect(await stateNow()).toBe("unknown");
+});
+
 test("a queue about which the API cannot answer is unknown, the others are not", async () => {
   const management = scripted({
     seesAllConsumers: async () => false,

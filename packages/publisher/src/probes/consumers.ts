@@ -30,6 +30,9 @@ const EMPTY_LIST_DOUBT_MS = 10_000;
 export function consumersProbe({ queues, management, brokerConnectedAtMs, now }: ConsumersOptions): Probe {
   const names = [...new Set(queues.map(({ queue }) => queue))];
   let seesAll = false;
+  // Whether any consumer was seen since our connection was last lost: from then on an empty list is true.
+  let hasSeenSome = false;
+  let lastConnectedAtMs: number | undefined;
 
   async function lookAt(signal: AbortSignal): Promise<Observation[]> {
     try {
@@ -65,11 +68,15 @@ export function consumersProbe({ queues, management, brokerConnectedAtMs, now }:
   }
 
   function judge(attached: Attached): Observation[] {
+    const connectedAtMs = brokerConnectedAtMs();
+    if (lastConnectedAtMs !== undefined && connectedAtMs !== lastConnectedAtMs) hasSeenSome = false;
+    lastConnectedAtMs = connectedAtMs;
     const isEmpty = names.every((queue) => {
       const answer = attached.get(queue);
       return answer === undefined || (Array.isArray(answer) && answer.length === 0);
     });
-    if (isEmpty && isFresh(brokerConnectedAtMs(), now())) {
+    hasSeenSome ||= !isEmpty;
+    if (isEmpty && !hasSeenSome && isFresh(connectedAtMs, now())) {
       return all({ state: "unknown", reason: "list_empty_after_connect" });
     }
     return queues.flatMap((queue) => judgeQueue(queue, attached.get(queue.queue)));
