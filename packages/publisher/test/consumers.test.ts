@@ -132,6 +132,11 @@ test.each([
   ]);
 });
 
+test("a queue that expects no consumer is no reason for doubt", async () => {
+  const management = scripted({ consumers: async () => [] });
+  expect(await look(management, 1_000, [bare])).toMatchObject([{ state: "up" }]);
+});
+
 test("once consumers have been seen, an empty list is true, until the connection is lost", async () => {
   let [connectedAtMs, list] = [0, [attached("ingest")]];
   const management = scripted({ consumers: async () => list });

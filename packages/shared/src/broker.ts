@@ -110,6 +110,9 @@ export function connectBroker(options: BrokerOptions): Broker {
       else log.info({ host: settings.host, port: settings.amqpPort }, "broker connected");
       if (!ended.signal.aborted) await once(ended.signal, "abort");
       if (cause !== undefined) throw cause;
+    } catch (error) {
+      // What ended the session tells more than what was cut off by its end.
+      throw cause ?? error;
     } finally {
       clearTimeout(stable);
       current = undefined;

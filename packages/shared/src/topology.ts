@@ -21,9 +21,10 @@ export class TopologyError extends Error {
 }
 
 /**
- * Makes sure that exchange, queue and binding are there (where nothing may be declared: only the object of our own end,
- * for the other one may be on another broker, joined by federation or shovel), as far as `declare` and the permissions allow, and returns
+ * Makes sure that exchange, queue and binding are there, as far as `declare` and the permissions allow, and returns
  * what could not be checked or made, in words, for the log. Idempotent.
+ * Where nothing may be declared, only the object of our own end is needed: the other one may be on another broker,
+ * joined by federation or shovel.
  * An existing exchange or queue is taken as it is: declaring it again with other arguments is refused with 406.
  * Each step has a channel of its own, because a refused one closes its channel.
  * @throws {TopologyError} when something is missing and cannot be made

@@ -110,7 +110,11 @@ describe("consuming", () => {
     channel.publish(topology.exchange, topology.routingKey, Buffer.from("in hand"));
     await vi.waitFor(async () => expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0));
     const closed = broker.close();
-    setTimeout(release, 300);
+    // The consumer is cancelled first, and then waits for the batch.
+    await vi.waitFor(async () => {
+      expect((await channel.checkQueue(topology.queue)).consumerCount).toBe(0);
+    });
+    release();
     await closed;
     expect(bodies).toEqual(["in hand"]);
     expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0);

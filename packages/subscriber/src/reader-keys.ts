@@ -23,15 +23,17 @@ export interface ReaderEntry {
 
 /** The keys of a site for the program that reads `service:…` and `queue:…`, once for each kind and name. */
 export function readerEntries(record: SiteRecord): ReaderEntry[] {
-  const { site, components, deadlineMs, isSilenceWritten } = record;
-  if (components.length === 0) return [withoutComponents(site, record.receivedAtMs)];
+  const { site, components, deadlineMs, receivedAtMs } = record;
+  if (components.length === 0) return [withoutComponents(site, receivedAtMs)];
+  // News may come when its deadline has passed already: the reader must not hear OK until the sweep comes by.
+  const isSilent = record.isSilenceWritten || deadlineMs < receivedAtMs;
   const entries = new Map<string, ReaderEntry>();
   for (const { kind, name, state, observedAtMs, lastFailedMs } of components) {
     const entry = {
       kind,
       name: name.replaceAll(":", "_"),
-      isOk: state === "up" && !isSilenceWritten,
-      atMs: isSilenceWritten ? deadlineMs : observedAtMs,
+      isOk: state === "up" && !isSilent,
+      atMs: isSilent ? deadlineMs : observedAtMs,
       failedAtMs: lastFailedMs,
       okExpiresAtMs: Math.floor(deadlineMs + OK_OUTLIVES_DEADLINE_MS),
     };

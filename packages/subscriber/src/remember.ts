@@ -4,8 +4,8 @@ import type { Store } from "./store.ts";
 /** A copy of the newest records, for the day on which the store loses its own. */
 export interface Memory {
   /**
-   * Takes over what is newer in the store and writes back what the store has lost. At the first call it writes every
-   * record again, and with it the reader's keys: they may be missing, or from another time.
+   * Takes over what is newer in the store, writes back what the store has lost and returns the names of those sites. At
+   * the first call it writes every record again, and with it the reader's keys: they may be missing or out of date.
    */
   keepStore(): Promise<string[]>;
 }

@@ -15,13 +15,19 @@ type Components = Parameters<typeof component>[0][];
 const startMs = Math.floor(Date.now() / 1_000) * 1_000;
 let sequence = 0;
 
-/** Applies a heartbeat that was sent and received `atMs`, as the subscriber does. */
-async function hear(store: Store, site: string, components: Components, atMs = startMs): Promise<SiteRecord> {
+/** Applies a heartbeat that was sent `atMs`, as the subscriber does. */
+async function hear(
+  store: Store,
+  site: string,
+  components: Components,
+  atMs = startMs,
+  receivedAtMs = atMs,
+): Promise<SiteRecord> {
   sequence += 1;
   const before = await store.load(site);
   const reports = components.map((parts) => component({ sinceMs: atMs, observedAtMs: atMs, ...parts }));
   const message = heartbeat({ site, sequence, sentAtMs: atMs, components: reports });
-  const { record } = applyHeartbeat(before.record, message, site, atMs, rules);
+  const { record } = applyHeartbeat(before.record, message, site, receivedAtMs, rules);
   if (!record) throw new Error("not applied");
   expect(await store.commit(before, record)).toBe("committed");
   return record;
@@ -159,6 +165,14 @@ describe("the reader", () => {
     const { store, redis } = await freshStore();
     await hear(store, "tsd", [{}], startMs - 60 * MINUTE_MS);
     expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("is not told OK by news that comes when its deadline has just passed", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{}], startMs - 2.5 * MINUTE_MS - 1_000, startMs);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+    await hear(store, "tsd", [{}], startMs);
+    expect(await askReader(redis)).toMatchObject({ http: 200, services: { db: "OK" } });
   });
 
   test("is told of silence, with the deadline as the time, and of its end", async () => {

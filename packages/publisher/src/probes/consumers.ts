@@ -29,6 +29,7 @@ const EMPTY_LIST_DOUBT_MS = 10_000;
  */
 export function consumersProbe({ queues, management, brokerConnectedAtMs, now }: ConsumersOptions): Probe {
   const names = [...new Set(queues.map(({ queue }) => queue))];
+  const expecting = queues.filter(({ listeners }) => listeners.length > 0);
   let seesAll = false;
   // Whether any consumer was seen since our connection was last lost: from then on an empty list is true.
   let hasSeenSome = false;
@@ -71,10 +72,8 @@ export function consumersProbe({ queues, management, brokerConnectedAtMs, now }:
     const connectedAtMs = brokerConnectedAtMs();
     if (lastConnectedAtMs !== undefined && connectedAtMs !== lastConnectedAtMs) hasSeenSome = false;
     lastConnectedAtMs = connectedAtMs;
-    const isEmpty = names.every((queue) => {
-      const answer = attached.get(queue);
-      return answer === undefined || (Array.isArray(answer) && answer.length === 0);
-    });
+    const isEmpty =
+      expecting.length > 0 && expecting.every(({ queue }) => !hasConsumers(attached.get(queue)));
     hasSeenSome ||= !isEmpty;
     if (isEmpty && !hasSeenSome && isFresh(connectedAtMs, now())) {
       return all({ state: "unknown", reason: "list_empty_after_connect" });
@@ -143,6 +142,11 @@ type Attached = ReadonlyMap<string, Answer>;
 
 function byQueue(consumers: readonly QueueConsumer[]): Attached {
   return Map.groupBy(consumers, ({ queue }) => queue);
+}
+
+/** No answer is no empty answer. */
+function hasConsumers(answer: Answer): boolean {
+  return answer instanceof ManagementError || (answer !== undefined && answer.length > 0);
 }
 
 function isFresh(connectedAtMs: number | undefined, nowMs: number): boolean {

@@ -11,7 +11,8 @@
 local NEVER = "1970-01-01 00:00:00 UTC"
 local OLDER_BY_S = 600
 
--- at and failed are unix times in whole seconds with their text; entry is nil when the site says nothing about the name any more.
+-- at and failed are unix times in whole seconds with their text. entry is nil when the site says nothing about the name
+-- any more.
 local function tell_reader(name, site, entry)
   local hash = "heartbeat:reader:" .. name
   if entry then
