@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
 
+/** sysexits.h: EX_CONFIG, the exit code for a ConfigError. */
+export const EXIT_CONFIG = 78;
+
 export type Env = Readonly<Record<string, string | undefined>>;
 
 /** Wrong configuration: a mistake of whoever deploys, never a bug. Carries every problem, no value, no stack trace. */

@@ -1,9 +1,7 @@
 import { once } from "node:events";
 import { type Logger, pino } from "pino";
-import { ConfigError } from "./config.ts";
+import { ConfigError, EXIT_CONFIG } from "./config.ts";
 
-/** sysexits.h: EX_CONFIG. */
-const EXIT_CONFIG = 78;
 /** Kubernetes and Docker wait longer than this before they kill. */
 const STOP_DEADLINE_MS = 5_000;
 

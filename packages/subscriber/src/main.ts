@@ -1,105 +1,25 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { type BrokerSession, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
-import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
-import { ConfigError } from "@pipeline-heartbeat/shared/config.ts";
-import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
-import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
-import { runService } from "@pipeline-heartbeat/shared/service.ts";
-import { readConfig } from "./config.ts";
-import { buildApp } from "./http/app.ts";
-import { intake } from "./intake.ts";
-import { connectRedis } from "./redis/connection.ts";
-import { redisStore } from "./redis/store.ts";
-import { rememberingStore } from "./remember.ts";
-import { runSweep } from "./sweep.ts";
-import { verdict } from "./verdict.ts";
-
-/** How often a connected subscriber looks whether the store is back before it consumes. */
-const STORE_RETRY_MS = 250;
+import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { runSubscriber } from "./run.ts";
 
 const { env } = process;
 
-await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, async ({ log, stopping, onStop }) => {
-  const config = readConfig(env);
-  const now = Date.now;
-
-  const outage = outageLog("redis", log);
-  const redis = connectRedis(config.redis, (problem) => outage.failed(problem));
-  onStop(() => redis.disconnect());
-  const { store, memory } = rememberingStore(redisStore(redis, config.store));
-
-  const heartbeats = intake({
-    store,
-    rules: config.apply,
-    defaultSite: config.defaultSite,
-    now,
-    log,
-    outage,
-  });
-  const sweep = runSweep(
-    {
-      store,
-      memory,
-      expectedSites: config.verdict.expectedSites,
-      now,
-      log,
-      outage,
-      isHolding: () => heartbeats.isHolding,
+await runProgram(
+  {
+    name: packageJson.name,
+    version: packageJson.version,
+    summary: "takes in the heartbeats outside, keeps the state in Redis and answers /health",
+    serve: () => runSubscriber(env),
+    commands: {},
+    variables: {
+      RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
+      RABBITMQ_QUEUE: "the queue that is consumed (my_queue)",
+      REDIS_HOST: "the store (redis); with REDIS_PORT, _DB, _USERNAME, _PASSWORD, _TLS",
+      HTTP_PORT: "where /health is answered (8080); with HTTP_HOST (0.0.0.0)",
+      EXPECTED_SITES: "names with commas: while one was never heard, /health fails",
+      SILENCE_FACTOR: "a site is silent when its news is older than this times its interval (2.5)",
+      LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
     },
-    stopping,
-  );
-  onStop(() => sweep);
-
-  const app = buildApp({
-    currentVerdict: async () => verdict(await store.loadAll(), now(), config.verdict),
-    unreadyReasons,
-    now,
-  });
-  onStop(() => app.close());
-  await app.listen(config.http).catch((error: unknown) => {
-    const { host, port } = config.http;
-    throw new ConfigError("configuration error", [
-      `HTTP_HOST, HTTP_PORT: cannot listen at ${host}:${port} (${errorCode(error) ?? String(error)})`,
-    ]);
-  });
-  log.info(config.http, "listening");
-
-  let consumer: Consumer | undefined;
-  const broker = connectBroker({
-    settings: config.broker,
-    topology: config.topology,
-    connectionName: "pipeline-heartbeat subscriber",
-    log,
-    open: async (session) => {
-      await untilStoreAnswers(session);
-      consumer = await consumeInBatches(session, config.topology.queue, heartbeats.take);
-    },
-    release: async () => await consumer?.drain(),
-  });
-  onStop(() => broker.close());
-
-  /** Messages are better off in the queue than in our hands. */
-  async function untilStoreAnswers({ lost }: BrokerSession): Promise<void> {
-    const signal = AbortSignal.any([lost, stopping]);
-    for (;;) {
-      signal.throwIfAborted();
-      const isThere = await store.ping().then(
-        () => true,
-        () => false, // the connection's own listener tells why
-      );
-      if (isThere) return;
-      await sleep(STORE_RETRY_MS, undefined, { signal });
-    }
-  }
-
-  async function unreadyReasons(): Promise<string[]> {
-    const reasons = [];
-    if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
-    await store
-      .ping()
-      .catch((error: unknown) =>
-        reasons.push(`redis: ${error instanceof Error ? error.message : String(error)}`),
-      );
-    return reasons;
-  }
-});
+  },
+  process.argv.slice(2),
+);
