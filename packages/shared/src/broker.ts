@@ -6,7 +6,7 @@ import { backoffMs } from "./backoff.ts";
 import type { BrokerSettings, BrokerTls } from "./broker-config.ts";
 import { brokerProblem } from "./broker-problem.ts";
 import { outageLog } from "./outage.ts";
-import { ensureTopology, type Topology } from "./topology.ts";
+import { countMessages, ensureTopology, type Topology } from "./topology.ts";
 
 /** A dead connection is noticed after two to three of these. */
 const AMQP_HEARTBEAT_S = 10;
@@ -21,12 +21,16 @@ const CLOSE_TIMEOUT_MS = 1_500;
 export interface BrokerSession {
   readonly channel: ConfirmChannel;
   readonly lost: AbortSignal;
+  /** How many messages of a queue wait to be delivered; undefined when the broker does not tell. */
+  countMessages(queue: string): Promise<number | undefined>;
 }
 
 /** A connection to the broker that comes back by itself. */
 export interface Broker {
   /** Date.now() when the current session was opened; undefined while there is none. */
   readonly connectedAtMs: number | undefined;
+  /** Date.now() when the last session ended, 0 before the first one; undefined while there is one. */
+  readonly awaySinceMs: number | undefined;
   /**
    * Publishes a persistent message and waits for the broker's confirm.
    * Rejects when there is no session, when the message is refused or reaches no queue, and when no confirm comes in
@@ -62,6 +66,7 @@ export function connectBroker(options: BrokerOptions): Broker {
   const closing = new AbortController();
   const outage = outageLog("broker", log);
   let current: { session: BrokerSession; connection: ChannelModel; openedAtMs: number } | undefined;
+  let lostAtMs = 0;
   let notesLogged = "";
 
   async function run(): Promise<void> {
@@ -102,7 +107,11 @@ export function connectBroker(options: BrokerOptions): Broker {
       channel.on("error", (error) => (cause = error));
       // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
       channel.once("close", () => void closeQuietly(connection));
-      const session = { channel, lost: ended.signal };
+      const session: BrokerSession = {
+        channel,
+        lost: ended.signal,
+        countMessages: (queue) => countMessages(connection, queue),
+      };
       current = { session, connection, openedAtMs: Date.now() };
       await options.open(session);
       // A session that ends at once, as for want of a permission, is no end of the outage.
@@ -115,6 +124,7 @@ export function connectBroker(options: BrokerOptions): Broker {
       throw cause ?? error;
     } finally {
       clearTimeout(stable);
+      if (current) lostAtMs = Date.now();
       current = undefined;
       await closeQuietly(connection);
       ended.abort();
@@ -126,6 +136,9 @@ export function connectBroker(options: BrokerOptions): Broker {
   return {
     get connectedAtMs() {
       return current?.openedAtMs;
+    },
+    get awaySinceMs() {
+      return current ? undefined : lostAtMs;
     },
     async publish(body, properties) {
       if (!current) throw new Error("the broker is not connected");

@@ -1,10 +1,21 @@
 import type { ConsumeMessage } from "amqplib";
 import type { BrokerSession } from "./broker.ts";
+import { catchUp } from "./catch-up.ts";
 
 /** Messages that the broker hands over before the first of them is acknowledged, so also the largest batch. */
 const PREFETCH = 200;
 
+export interface Delivery {
+  readonly body: Buffer;
+  /** Date.now() at its arrival, however long it was in hand since. */
+  readonly receivedAtMs: number;
+  /** Whether it may have waited in the queue for us; if not, it came as soon as it was in the queue. */
+  readonly hasWaited: boolean;
+}
+
 export interface Consumer {
+  /** Whether messages that waited in the queue for us are still to be dealt with; for 30 s at most. */
+  readonly isCatchingUp: boolean;
   /** Takes no more messages and resolves when the batch in hand has been acknowledged. Safe to call twice. */
   drain(): Promise<void>;
 }
@@ -15,25 +26,35 @@ export interface Consumer {
  * delivers the messages again.
  */
 export async function consumeInBatches(
-  { channel, lost }: BrokerSession,
+  { channel, lost, countMessages }: BrokerSession,
   queue: string,
-  onBatch: (bodies: readonly Buffer[], lost: AbortSignal) => Promise<void>,
+  onBatch: (batch: readonly Delivery[], lost: AbortSignal) => Promise<void>,
 ): Promise<Consumer> {
-  let waiting: ConsumeMessage[] = [];
+  const backlog = catchUp(PREFETCH, performance.now());
+  let waiting: { message: ConsumeMessage; delivery: Delivery }[] = [];
   let work: Promise<void> | undefined;
   let isDraining = false;
+  let canCount = true;
 
   async function workOff(): Promise<void> {
     while (waiting.length > 0 && !lost.aborted && !isDraining) {
       const batch = waiting;
       waiting = [];
-      await onBatch(
-        batch.map((message) => message.content),
-        lost,
-      );
+      const deliveries = batch.map(({ delivery }) => delivery);
+      await onBatch(deliveries, lost);
       const last = batch.at(-1);
-      if (last && !lost.aborted) channel.ack(last, true);
+      if (last && !lost.aborted) channel.ack(last.message, true);
+      const waited = deliveries.filter(({ hasWaited }) => hasWaited).length;
+      backlog.dealtWith(batch.length, waited, performance.now());
+      if (backlog.isUncounted && canCount) await count();
     }
+  }
+
+  /** Without an answer nothing changes: the backlog ends when the queue is seen to be empty. */
+  async function count(): Promise<void> {
+    const messages = await countMessages(queue).catch(() => undefined); // the connection is being lost
+    if (messages === undefined) canCount = false;
+    else backlog.counted(messages);
   }
 
   function onMessage(message: ConsumeMessage | null): void {
@@ -42,15 +63,20 @@ export async function consumeInBatches(
       channel.close().catch(() => {}); // already closed
       return;
     }
-    waiting.push(message);
+    const hasWaited = backlog.delivered(performance.now());
+    waiting.push({ message, delivery: { body: message.content, receivedAtMs: Date.now(), hasWaited } });
     work ??= workOff()
       .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too
       .finally(() => (work = undefined));
   }
 
   await channel.prefetch(PREFETCH);
+  await count();
   const { consumerTag } = await channel.consume(queue, onMessage);
   return {
+    get isCatchingUp() {
+      return backlog.isCatchingUp(performance.now());
+    },
     async drain() {
       isDraining = true;
       await channel.cancel(consumerTag).catch(() => {}); // the channel is gone, and with it the consumer

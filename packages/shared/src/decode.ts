@@ -7,7 +7,7 @@ import {
   MAX_NAME_LENGTH,
   SITE_PATTERN,
 } from "./heartbeat.ts";
-import { parseUpstreamTimestamp } from "./timestamp.ts";
+import { formatUpstreamTimestamp, parseUpstreamTimestamp } from "./timestamp.ts";
 
 /** A heartbeat as the subscriber received it, in either format. */
 export interface ReceivedHeartbeat {
@@ -25,6 +25,17 @@ export interface ReceivedHeartbeat {
   readonly cause: Cause;
   /** Each kind and name once: of several entries the worst counts. */
   readonly components: readonly ComponentReport[];
+  /** The format-1 part in the order in which upstream's subscriber goes through it. */
+  readonly upstreamEntries: readonly UpstreamKey[];
+}
+
+/** One entry of the format-1 part, as upstream's subscriber writes it to Redis. */
+export interface UpstreamKey {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly status: "ok" | "not_ok";
+  /** What stands there as the timestamp; the time of receipt when there is no text. */
+  readonly value: string;
 }
 
 export type Decoded =
@@ -49,8 +60,12 @@ export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded
   const parsed = messageSchema.safeParse(json);
   if (!parsed.success) return { ok: false, problem: `not a heartbeat: ${firstIssue(parsed.error)}` };
   const heartbeat = parsed.data.v2 ? receivedV2(parsed.data.v2) : receivedV1(parsed.data, receivedAtMs);
-  return { ok: true, heartbeat: { ...heartbeat, components: worstOfEach(heartbeat.components) } };
+  const components = worstOfEach(heartbeat.components);
+  const upstreamEntries = upstreamKeys(parsed.data, receivedAtMs);
+  return { ok: true, heartbeat: { ...heartbeat, components, upstreamEntries } };
 }
+
+type DatedPart = Omit<ReceivedHeartbeat, "upstreamEntries">;
 
 function worstOfEach(components: readonly ComponentReport[]): ComponentReport[] {
   const worst = new Map<string, ComponentReport>();
@@ -62,7 +77,7 @@ function worstOfEach(components: readonly ComponentReport[]): ComponentReport[] 
   return [...worst.values()];
 }
 
-function receivedV2(v2: z.output<typeof v2Schema>): ReceivedHeartbeat {
+function receivedV2(v2: z.output<typeof v2Schema>): DatedPart {
   const { sentAt, intervalSeconds, components, ...rest } = v2;
   return {
     ...rest,
@@ -77,18 +92,18 @@ function receivedV2(v2: z.output<typeof v2Schema>): ReceivedHeartbeat {
   };
 }
 
-function receivedV1(message: z.output<typeof messageSchema>, receivedAtMs: number): ReceivedHeartbeat {
+function receivedV1(message: Message, receivedAtMs: number): DatedPart {
   const { hosts, rmq_consumers: consumers } = message;
   const entries = [...hosts, ...consumers.services_status, ...consumers.queues_status];
-  const times = entries.map((entry) => entry.timestamp).filter((atMs) => atMs !== undefined);
+  const times = entries.map((entry) => timeOf(entry)).filter((atMs) => atMs !== undefined);
   const newestMs = times.length > 0 ? times.reduce((a, b) => Math.max(a, b)) : receivedAtMs;
   const report =
     (kind: Kind) =>
-    ({ name, status, timestamp }: z.output<typeof entrySchema>): ComponentReport => ({
+    (entry: Entry): ComponentReport => ({
       kind,
-      name,
-      state: status === "ok" ? "up" : "down",
-      observedAtMs: timestamp ?? receivedAtMs,
+      name: entry.name,
+      state: entry.status === "ok" ? "up" : "down",
+      observedAtMs: timeOf(entry) ?? receivedAtMs,
     });
   return {
     format: 1,
@@ -105,6 +120,24 @@ function receivedV1(message: z.output<typeof messageSchema>, receivedAtMs: numbe
       ...consumers.queues_status.map(report("queue")),
     ],
   };
+}
+
+function timeOf({ timestamp }: Entry): number | undefined {
+  return parseUpstreamTimestamp(timestamp);
+}
+
+function upstreamKeys({ hosts, rmq_consumers: consumers }: Message, receivedAtMs: number): UpstreamKey[] {
+  const key =
+    (kind: Kind) =>
+    ({ name, status, timestamp }: Entry): UpstreamKey => {
+      const value = typeof timestamp === "string" ? timestamp : formatUpstreamTimestamp(receivedAtMs);
+      return { kind, name, status, value };
+    };
+  return [
+    ...hosts.map(key("service")),
+    ...consumers.services_status.map(key("service")),
+    ...consumers.queues_status.map(key("queue")),
+  ];
 }
 
 function firstIssue(error: z.ZodError): string {
@@ -128,8 +161,11 @@ const shortText = z.string().max(1000).optional();
 const entrySchema = z.object({
   name,
   status: z.enum(["ok", "not_ok"]),
-  timestamp: z.unknown().transform(parseUpstreamTimestamp),
+  // Upstream takes the time of receipt for a missing one.
+  timestamp: z.unknown().optional(),
 });
+
+type Entry = z.output<typeof entrySchema>;
 
 const v2Schema = z.object({
   site: z.string().regex(SITE_PATTERN),
@@ -167,3 +203,5 @@ const messageSchema = z.object({
   }),
   v2: v2Schema.optional(),
 });
+
+type Message = z.output<typeof messageSchema>;

@@ -59,6 +59,13 @@ export async function ensureTopology(connection: ChannelModel, topology: Topolog
   return notes;
 }
 
+/** The messages of a queue that wait to be delivered; undefined when the broker does not tell. */
+export async function countMessages(connection: ChannelModel, queue: string): Promise<number | undefined> {
+  let messages: number | undefined;
+  await attempt(connection, async (channel) => (messages = (await channel.checkQueue(queue)).messageCount));
+  return messages;
+}
+
 interface Step {
   readonly what: string;
   readonly check: (channel: Channel) => Promise<unknown>;

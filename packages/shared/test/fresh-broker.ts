@@ -72,7 +72,7 @@ export function startConsuming(settings: BrokerSettings, onBatch?: () => Promise
     open: async (opened) => {
       consumer = await consumeInBatches(opened, topology.queue, async (batch) => {
         await onBatch?.();
-        bodies.push(...batch.map(String));
+        bodies.push(...batch.map(({ body }) => body.toString()));
       });
     },
     release: async () => await consumer?.drain(),

@@ -139,6 +139,26 @@ describe("format 1", () => {
   });
 });
 
+test("its entries come in the order in which upstream goes through them, with what stands there as time", () => {
+  const entry = { name: "a:b", status: "ok" };
+  const { upstreamEntries } = decode({
+    status: "heartbeat",
+    timestamp: "x",
+    hosts: [{ ...entry, timestamp: "yesterday" }],
+    rmq_consumers: {
+      queues_status: [{ ...entry, timestamp: "2026-11-22 10:35:06 UTC" }],
+      services_status: [{ ...entry, status: "not_ok" }, entry],
+    },
+  });
+  const received = "2026-11-22 12:00:00 UTC";
+  expect(upstreamEntries).toEqual([
+    { kind: "service", name: "a:b", status: "ok", value: "yesterday" },
+    { kind: "service", name: "a:b", status: "not_ok", value: received },
+    { kind: "service", name: "a:b", status: "ok", value: received },
+    { kind: "queue", name: "a:b", status: "ok", value: "2026-11-22 10:35:06 UTC" },
+  ]);
+});
+
 describe("format 2", () => {
   test("adds one key to format 1", () => {
     const first: object = JSON.parse(encodeHeartbeat(heartbeat, 1).toString());
@@ -158,7 +178,8 @@ describe("format 2", () => {
 
   test("comes back as it was sent", () => {
     const { hosts: _h, queues: _q, services: _s, startedAtMs: _t, ...sent } = heartbeat;
-    expect(decode(encodeHeartbeat(heartbeat, 2))).toEqual({ ...sent, format: 2 });
+    const { upstreamEntries: _e, ...came } = decode(encodeHeartbeat(heartbeat, 2));
+    expect(came).toEqual({ ...sent, format: 2 });
   });
 
   test("keys that a later version may add are passed over", () => {

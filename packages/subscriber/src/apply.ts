@@ -1,58 +1,152 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { ComponentReport } from "@pipeline-heartbeat/shared/heartbeat.ts";
-import { judgeOrder, type Order, rememberBoot } from "./order.ts";
+import { bootsAfter, hearReplaced, isContested, judgeOrder, type Order } from "./order.ts";
+import { type Arrival, learn, newBootClock, type SenderClock, sentAtByOurClock } from "./sender-clock.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 
 export interface ApplyRules {
-  /** Assumed for heartbeats that announce none. */
+  /** The least that is assumed for heartbeats that announce none. */
   readonly expectedIntervalMs: number;
   /** A site is silent when its news is older than this times its interval. */
   readonly silenceFactor: number;
 }
 
-export type Outcome = Order | "backfill";
+/** How a heartbeat came. */
+export interface Receipt {
+  /** The receiver's clock. */
+  readonly receivedAtMs: number;
+  /** Whether it may have waited in the queue for us. */
+  readonly hasWaited: boolean;
+  /** When the receiver's clock was last set: what was learned of other clocks before is void. */
+  readonly clockSetAtMs: number;
+}
+
+export type Outcome = "applied" | Exclude<Order, "next" | "successor" | "takeover"> | "backfill";
 
 export interface Applied {
   readonly outcome: Outcome;
-  /** Absent only while nothing has been accepted for the site. */
+  /** Absent only while nothing has been accepted for the site; also one that does not count may leave its mark. */
   readonly record: SiteRecord | undefined;
 }
 
-/** The site's record after a heartbeat; unchanged unless the outcome is `apply`. `receivedAtMs`: the receiver's clock. */
+/** The site's record after a heartbeat. */
 export function applyHeartbeat(
   before: SiteRecord | undefined,
   heartbeat: ReceivedHeartbeat,
   site: string,
-  receivedAtMs: number,
+  receipt: Receipt,
   rules: ApplyRules,
 ): Applied {
   // It tells of the past only.
   if (heartbeat.cause === "backfill") return { outcome: "backfill", record: before };
-  const outcome = judgeOrder(before, heartbeat, receivedAtMs);
-  if (outcome !== "apply") return { outcome, record: before };
+  const order = judgeOrder(before, heartbeat, receipt.receivedAtMs);
+  const isSameBoot = order === "next" || order === "late";
+  const intervalMs = heartbeat.intervalMs ?? before?.intervalMs ?? rules.expectedIntervalMs;
+  const arrival = arrivalOf(heartbeat, receipt, intervalMs);
+  const known = before && trusted(before.clock, receipt.clockSetAtMs);
+  const { clock, isInTime } =
+    known && isSameBoot ? learn(known, arrival) : { clock: newBootClock(arrival, known), isInTime: false };
 
-  const { format, bootId, sequence, sentAtMs } = heartbeat;
-  const intervalMs = heartbeat.intervalMs ?? rules.expectedIntervalMs;
-  // A message that waited in a queue is as old as it says; one from a clock that is ahead is no newer than its receipt.
-  const freshAtMs = Math.min(sentAtMs, receivedAtMs);
-  const deadlineMs = freshAtMs + rules.silenceFactor * intervalMs;
-  const known = new Map(before?.components.map((component) => [keyOf(component), component]));
-  const record = {
+  if (before && (order === "duplicate" || order === "other-boot")) {
+    // What waited may be from before the boot was replaced.
+    const record = receipt.hasWaited ? before : hearReplaced(before, heartbeat, receipt.receivedAtMs);
+    return { outcome: order, record };
+  }
+  // In format 1 the order is the wall clock's: when it was set back, what comes in time is new all the same.
+  if (before && order === "late" && !(heartbeat.format === 1 && isInTime)) {
+    return { outcome: "late", record: heartbeat.format === 1 ? { ...before, clock } : before };
+  }
+  return { outcome: "applied", record: accept(before, heartbeat, { site, order, arrival, clock, rules }) };
+}
+
+interface Acceptance {
+  readonly site: string;
+  readonly order: Order;
+  readonly arrival: Arrival;
+  readonly clock: SenderClock;
+  readonly rules: ApplyRules;
+}
+
+function accept(
+  before: SiteRecord | undefined,
+  heartbeat: ReceivedHeartbeat,
+  { site, order, arrival, clock, rules }: Acceptance,
+): SiteRecord {
+  const { format, bootId, sequence, sentAtMs, cause } = heartbeat;
+  const { receivedAtMs } = arrival;
+  const gapsMs = format === 1 ? gapsAfter(before, heartbeat) : [];
+  const intervalMs = heartbeat.intervalMs ?? Math.max(rules.expectedIntervalMs, usualGapMs(gapsMs));
+  const allowedMs = rules.silenceFactor * intervalMs;
+  // How long it waited may be unknown: then nothing of what it says is known to be so still.
+  const sentMs = sentAtByOurClock(clock, arrival) ?? receivedAtMs - allowedMs - 1;
+  // What was sent later is fresher. Of a boot that took over from a silent one that is not certain.
+  const leastMs = before && order !== "takeover" ? Math.min(before.freshAtMs, receivedAtMs) : 0;
+  const freshAtMs = Math.max(sentMs, leastMs);
+  const deadlineMs = freshAtMs + allowedMs;
+  const record: SiteRecord = {
     site,
     format,
     bootId,
     sequence,
-    boots: rememberBoot(before?.boots ?? [], bootId, sequence),
+    cause,
+    boots: bootsAfter(before, heartbeat, receivedAtMs),
+    clock,
     newestSentAtMs: Math.max(before?.newestSentAtMs ?? 0, Math.min(sentAtMs, receivedAtMs)),
     intervalMs,
+    gapsMs,
     receivedAtMs,
     freshAtMs,
     deadlineMs,
     sweepAtMs: deadlineMs,
-    isSilenceWritten: false,
-    components: heartbeat.components.map((report) => applyReport(known.get(keyOf(report)), report)),
+    // News that comes when its deadline has passed ends no silence.
+    isSilenceWritten: before?.isSilenceWritten === true && deadlineMs < receivedAtMs,
+    components: [],
   };
-  return { outcome, record };
+  return { ...record, components: componentsAfter(before, heartbeat, isContested(record, receivedAtMs)) };
+}
+
+function arrivalOf(
+  { format, sentAtMs, uptimeMs }: ReceivedHeartbeat,
+  { receivedAtMs, hasWaited }: Receipt,
+  intervalMs: number,
+): Arrival {
+  const isMonotonic = format === 2 && uptimeMs !== undefined;
+  const sendingMs = isMonotonic ? uptimeMs : sentAtMs;
+  return { receivedAtMs, sendingMs, sentAtMs, isMonotonic, hasWaited, intervalMs };
+}
+
+function trusted(clock: SenderClock, clockSetAtMs: number): SenderClock {
+  if (!clock.skew || clock.skew.learnedAtMs >= clockSetAtMs) return clock;
+  return { anchor: clock.anchor };
+}
+
+/** How many of the last times between heartbeats are kept, and of how many on they tell anything. */
+const MAX_GAPS = 5;
+const LEAST_GAPS = 2;
+
+function gapsAfter(before: SiteRecord | undefined, { bootId, sequence }: ReceivedHeartbeat): number[] {
+  const gaps = before?.gapsMs ?? [];
+  const gapMs = before?.bootId === bootId ? sequence - before.sequence : 0;
+  return gapMs > 0 ? [...gaps, gapMs].slice(-MAX_GAPS) : gaps;
+}
+
+/** The median, of two the smaller: a single pause is not taken for the interval. */
+function usualGapMs(gapsMs: readonly number[]): number {
+  if (gapsMs.length < LEAST_GAPS) return 0;
+  return gapsMs.toSorted((a, b) => a - b)[Math.floor((gapsMs.length - 1) / 2)] ?? 0;
+}
+
+/** What is not reported any more is gone; but not while two publishers contradict each other, nor by a bare goodbye. */
+function componentsAfter(
+  before: SiteRecord | undefined,
+  { components, cause }: ReceivedHeartbeat,
+  isContested: boolean,
+): ComponentRecord[] {
+  const known = new Map(before?.components.map((component) => [keyOf(component), component]));
+  const reported = components.map((report) => applyReport(known.get(keyOf(report)), report));
+  if (!isContested && !(cause === "goodbye" && components.length === 0)) return reported;
+  const names = new Set(components.map(keyOf));
+  return [...reported, ...[...known.values()].filter((component) => !names.has(keyOf(component)))];
 }
 
 /** How often the silence of a site is written again: somebody may have deleted what the reader reads. */
@@ -78,6 +172,7 @@ function applyReport(before: ComponentRecord | undefined, report: ComponentRepor
   return {
     ...report,
     sinceMs: before?.state === state ? before.sinceMs : (sinceMs ?? observedAtMs),
+    lastUpMs: state === "up" ? observedAtMs : before?.lastUpMs,
     lastFailedMs: state === "up" ? before?.lastFailedMs : observedAtMs,
   };
 }

@@ -77,7 +77,7 @@ const schema = z.object({
   EXPECTED_INTERVAL: seconds(60_000, 0.1, 86_400),
   SILENCE_FACTOR: decimal(2.5, 1, 1_000),
   UNKNOWN_AS: oneOf(["fail", "warn"], "fail"),
-  LEGACY_KEYS: oneOf(["reader-safe", "off"], "reader-safe"),
+  LEGACY_KEYS: oneOf(["reader-safe", "upstream", "off"], "reader-safe"),
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   REDIS_HOST: text("redis"),
   REDIS_PORT: port(6379),

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
 import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
+import type { Delivery } from "@pipeline-heartbeat/shared/consume.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
+import { eventsBetween, type StateEvent } from "./events.ts";
 import type { SiteRecord } from "./site-record.ts";
-import type { Rejected, Store } from "./store.ts";
+import type { Rejected, Store, Stored } from "./store.ts";
 
 /** Longer than this no message is held: the broker's consumer time-out would come. */
 const MAX_HOLD_MS = 60_000;
@@ -22,7 +24,8 @@ export interface IntakeOptions {
   readonly rules: ApplyRules;
   /** The name given to heartbeats that carry none. */
   readonly defaultSite: string;
-  readonly now: () => number;
+  /** When our own clock was last set, 0 when never. */
+  readonly clockSetAtMs: () => number;
   readonly log: Logger;
   readonly outage: Outage;
 }
@@ -32,12 +35,12 @@ export interface Intake {
    * Deals with a batch of messages, in order: each is applied or quarantined. While the store is away they are held;
    * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
    */
-  take(bodies: readonly Buffer[], lost: AbortSignal): Promise<void>;
+  take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Whether messages are held because the store is away. */
   readonly isHolding: boolean;
 }
 
-export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOptions): Intake {
+export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }: IntakeOptions): Intake {
   const loggedAtMs = new Map<string, number>();
   let isHolding = false;
 
@@ -61,20 +64,19 @@ export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOp
   }
 
   /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
-  async function applyToSite(site: string, heartbeats: readonly Received[]): Promise<Rejected[]> {
+  async function applyToSite(
+    site: string,
+    received: readonly Received[],
+    setAtMs: number,
+  ): Promise<Rejected[]> {
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
       const before = await store.load(site);
-      let { record } = before;
-      const outcomes: Outcome[] = [];
-      for (const { heartbeat, receivedAtMs } of heartbeats) {
-        const applied = applyHeartbeat(record, heartbeat, site, receivedAtMs, rules);
-        record = applied.record;
-        outcomes.push(applied.outcome);
-      }
+      const { record, outcomes, events } = fold(before, site, received, setAtMs);
       if (!record || record === before.record) return logOutcomes(site, outcomes);
-      const result = await store.commit(before, record);
-      if (result === "full")
-        return heartbeats.map((received) => rejection("too many sites (MAX_SITES)", received));
+      const result = await store.commit(before, record, events);
+      if (result === "full") {
+        return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
+      }
       if (result === "committed") {
         logChanges(before.record, record, log);
         return logOutcomes(site, outcomes);
@@ -83,7 +85,26 @@ export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOp
     throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
   }
 
-  function logOutcomes(site: string, outcomes: readonly Outcome[]): [] {
+  function fold(before: Stored, site: string, received: readonly Received[], setAtMs: number) {
+    let { record } = before;
+    const outcomes: (Outcome | "forgotten")[] = [];
+    const events: StateEvent[] = [];
+    for (const { heartbeat, delivery } of received) {
+      const applied = applyHeartbeat(record, heartbeat, site, { ...delivery, clockSetAtMs: setAtMs }, rules);
+      // A message from before the site was forgotten does not bring it back.
+      if (!record && applied.record && applied.record.freshAtMs <= (before.forgottenAtMs ?? 0)) {
+        outcomes.push("forgotten");
+        continue;
+      }
+      if (applied.record && applied.outcome === "applied")
+        events.push(...eventsBetween(record, applied.record));
+      record = applied.record;
+      outcomes.push(applied.outcome);
+    }
+    return { record, outcomes, events };
+  }
+
+  function logOutcomes(site: string, outcomes: readonly string[]): [] {
     log.debug({ site, outcomes }, "heartbeats taken in");
     return [];
   }
@@ -100,19 +121,21 @@ export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOp
   }
 
   return {
-    async take(bodies, lost) {
-      const receivedAtMs = now();
+    async take(deliveries, lost) {
       const rejected: Rejected[] = [];
       const received: Received[] = [];
-      for (const body of bodies) {
-        const decoded = decodeHeartbeat(body, receivedAtMs);
-        if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, body, receivedAtMs });
-        else rejected.push(rejection(decoded.problem, { body, receivedAtMs }));
+      for (const delivery of deliveries) {
+        const decoded = decodeHeartbeat(delivery.body, delivery.receivedAtMs);
+        if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, delivery });
+        else rejected.push(rejection(decoded.problem, delivery));
       }
+      const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
-      for (const [site, heartbeats] of bySite) {
-        rejected.push(...(await held(() => applyToSite(site, heartbeats), lost)));
+      for (const [site, ofSite] of bySite) {
+        rejected.push(...(await held(() => applyToSite(site, ofSite, setAtMs), lost)));
       }
+      const entries = received.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
+      await held(() => store.writeAsUpstream(entries), lost);
       await quarantine(rejected, lost);
     },
     get isHolding() {
@@ -123,14 +146,10 @@ export function intake({ store, rules, defaultSite, now, log, outage }: IntakeOp
 
 interface Received {
   readonly heartbeat: ReceivedHeartbeat;
-  readonly body: Buffer;
-  readonly receivedAtMs: number;
+  readonly delivery: Delivery;
 }
 
-function rejection(
-  reason: string,
-  { body, receivedAtMs }: Pick<Received, "body" | "receivedAtMs">,
-): Rejected {
+function rejection(reason: string, { body, receivedAtMs }: Delivery): Rejected {
   return { reason, receivedAtMs, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
 }
 
@@ -147,7 +166,7 @@ function logChanges(before: SiteRecord | undefined, after: SiteRecord, log: Logg
     ...[...known.keys()].filter((key) => !reported.has(key)).map((key) => `${key} no longer reported`),
   ];
   const { site } = after;
-  if (before?.isSilenceWritten) log.info({ site }, "site is heard again");
+  if (before?.isSilenceWritten && !after.isSilenceWritten) log.info({ site }, "site is heard again");
   if (changes.length > 0) {
     log.info(
       { site, changed: changes.length, changes: changes.slice(0, MAX_CHANGES_LOGGED) },

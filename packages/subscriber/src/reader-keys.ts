@@ -1,4 +1,5 @@
 import type { Kind } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { isContested } from "./order.ts";
 import type { SiteRecord } from "./site-record.ts";
 
 /** How long the `ok` key outlives the deadline of its site: silence is written long before, unless we are dead. */
@@ -23,10 +24,12 @@ export interface ReaderEntry {
 
 /** The keys of a site for the program that reads `service:…` and `queue:…`, once for each kind and name. */
 export function readerEntries(record: SiteRecord): ReaderEntry[] {
-  const { site, components, deadlineMs, receivedAtMs } = record;
-  if (components.length === 0) return [withoutComponents(site, receivedAtMs)];
+  const { components, deadlineMs, receivedAtMs } = record;
+  const heardMs = record.boots.map(({ heardSince }) => heardSince?.atMs ?? 0);
+  const nowMs = Math.max(receivedAtMs, ...heardMs);
   // News may come when its deadline has passed already: the reader must not hear OK until the sweep comes by.
-  const isSilent = record.isSilenceWritten || deadlineMs < receivedAtMs;
+  const isSilent = record.isSilenceWritten || deadlineMs < nowMs;
+  const ofSite = components.length === 0 || isContested(record, nowMs) ? [siteEntry(record, nowMs)] : [];
   const entries = new Map<string, ReaderEntry>();
   for (const { kind, name, state, observedAtMs, lastFailedMs } of components) {
     const entry = {
@@ -42,11 +45,16 @@ export function readerEntries(record: SiteRecord): ReaderEntry[] {
     const other = entries.get(key);
     if (!other || other.isOk) entries.set(key, entry);
   }
-  return [...entries.values()];
+  return [...entries.values(), ...ofSite];
 }
 
-/** Of a site that reports nothing, nothing is known to be ok. */
-function withoutComponents(site: string, atMs: number): ReaderEntry {
+/** The name under which the reader is told that a site as a whole is not ok. */
+export function siteEntryName(site: string): string {
+  return `heartbeat-${site}`;
+}
+
+/** Of a site that reports nothing nothing is known to be ok; nor where two publishers contradict each other. */
+function siteEntry({ site }: SiteRecord, atMs: number): ReaderEntry {
   const never = { failedAtMs: undefined, okExpiresAtMs: 0 };
-  return { kind: "service", name: `heartbeat-${site}`, isOk: false, atMs, ...never };
+  return { kind: "service", name: siteEntryName(site), isOk: false, atMs, ...never };
 }

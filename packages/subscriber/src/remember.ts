@@ -8,6 +8,8 @@ export interface Memory {
    * the first call it writes every record again, and with it the reader's keys: they may be missing or out of date.
    */
   keepStore(): Promise<string[]>;
+  /** The newest records that are known here, by site. */
+  readonly sites: ReadonlyMap<string, SiteRecord>;
 }
 
 /** @returns a memory of everything that goes through `store`, and the store to use in its place */
@@ -27,15 +29,20 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
     for (const [site, record] of remembered) {
       if (!isFirst && !isNewer(record, stored.get(site))) continue;
       const before = await store.load(site);
+      if (before.forgottenAtMs !== undefined) {
+        remembered.delete(site);
+        continue;
+      }
       // Somebody else may have written something newer in the meantime.
       if (isNewer(before.record, record)) continue;
-      if ((await store.commit(before, record)) === "committed" && !isFirst) restored.push(site);
+      if ((await store.commit(before, record, [])) === "committed" && !isFirst) restored.push(site);
     }
     return restored;
   }
 
   return {
     memory: {
+      sites: remembered,
       async keepStore() {
         const current = await store.generation();
         if (!isFirst && current !== undefined && current === generation) return [];
@@ -48,11 +55,12 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
     store: {
       ...store,
       async load(site) {
-        const { version, record } = await store.load(site);
-        return { version, record: record ?? remembered.get(site) };
+        const stored = await store.load(site);
+        const isLost = !stored.record && stored.forgottenAtMs === undefined;
+        return isLost ? { ...stored, record: remembered.get(site) } : stored;
       },
-      async commit(before, record) {
-        const result = await store.commit(before, record);
+      async commit(before, record, events) {
+        const result = await store.commit(before, record, events);
         if (result === "committed") remembered.set(record.site, record);
         return result;
       },

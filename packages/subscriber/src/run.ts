@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type BrokerSession, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
+import { type Broker, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
 import { ConfigError, type Env } from "@pipeline-heartbeat/shared/config.ts";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
@@ -8,14 +8,18 @@ import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts"
 import { readConfig } from "./config.ts";
 import { buildApp } from "./http/app.ts";
 import { intake } from "./intake.ts";
+import { ownClock } from "./own-clock.ts";
 import { connectRedis } from "./redis/connection.ts";
 import { redisStore } from "./redis/store.ts";
 import { rememberingStore } from "./remember.ts";
+import type { Store } from "./store.ts";
 import { runSweep } from "./sweep.ts";
 import { verdict } from "./verdict.ts";
 
 /** How often a connected subscriber looks whether the store is back before it consumes. */
 const STORE_RETRY_MS = 250;
+/** How long no silence is written while the broker has not been reached yet. */
+const FIRST_CONNECT_MS = 30_000;
 
 /** Runs the service until a signal. */
 export async function runSubscriber(env: Env): Promise<void> {
@@ -31,31 +35,45 @@ async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<
   onStop(() => redis.disconnect());
   const { store, memory } = rememberingStore(redisStore(redis, config.store));
 
-  const heartbeats = intake({
-    store,
-    rules: config.apply,
-    defaultSite: config.defaultSite,
-    now,
+  const clockSetAtMs = ownClock(now, () => performance.now());
+  const { apply: rules, defaultSite } = config;
+  const heartbeats = intake({ store, rules, defaultSite, clockSetAtMs, log, outage });
+
+  let consumer: Consumer | undefined;
+  const broker = connectBroker({
+    settings: config.broker,
+    topology: config.topology,
+    connectionName: "pipeline-heartbeat subscriber",
     log,
-    outage,
-  });
-  const sweep = runSweep(
-    {
-      store,
-      memory,
-      expectedSites: config.verdict.expectedSites,
-      now,
-      log,
-      outage,
-      isHolding: () => heartbeats.isHolding,
+    open: async (session) => {
+      consumer = undefined;
+      await untilStoreAnswers(store, AbortSignal.any([session.lost, stopping]));
+      consumer = await consumeInBatches(session, config.topology.queue, heartbeats.take);
     },
+    release: async () => await consumer?.drain(),
+  });
+  onStop(() => broker.close());
+
+  /** At the start the broker may hold what came while we were away: for as long as it takes to connect. */
+  const isCatchingUp = () =>
+    broker.awaySinceMs === undefined
+      ? (consumer?.isCatchingUp ?? true)
+      : broker.awaySinceMs === 0 && performance.now() < FIRST_CONNECT_MS;
+
+  const { expectedSites } = config.verdict;
+  const isHolding = () => heartbeats.isHolding;
+  const sweep = runSweep(
+    { store, memory, expectedSites, defaultSite, now, log, outage, isHolding, isCatchingUp },
     stopping,
   );
   onStop(() => sweep);
 
   const app = buildApp({
-    currentVerdict: async () => verdict(await store.loadAll(), now(), config.verdict),
-    unreadyReasons,
+    currentVerdict: async () => {
+      const view = { brokerAwaySinceMs: broker.awaySinceMs, isCatchingUp: isCatchingUp() };
+      return verdict(await store.loadAll(), now(), config.verdict, view);
+    },
+    unreadyReasons: () => unreadyReasons(broker, store),
     now,
   });
   onStop(() => app.close());
@@ -66,43 +84,28 @@ async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<
     ]);
   });
   log.info(config.http, "listening");
+}
 
-  let consumer: Consumer | undefined;
-  const broker = connectBroker({
-    settings: config.broker,
-    topology: config.topology,
-    connectionName: "pipeline-heartbeat subscriber",
-    log,
-    open: async (session) => {
-      await untilStoreAnswers(session);
-      consumer = await consumeInBatches(session, config.topology.queue, heartbeats.take);
-    },
-    release: async () => await consumer?.drain(),
-  });
-  onStop(() => broker.close());
-
-  /** Messages are better off in the queue than in our hands. */
-  async function untilStoreAnswers({ lost }: BrokerSession): Promise<void> {
-    const signal = AbortSignal.any([lost, stopping]);
-    for (;;) {
-      signal.throwIfAborted();
-      const isThere = await store.ping().then(
-        () => true,
-        () => false, // the connection's own listener tells why
-      );
-      if (isThere) return;
-      await sleep(STORE_RETRY_MS, undefined, { signal });
-    }
+/** Messages are better off in the queue than in our hands. */
+async function untilStoreAnswers(store: Store, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const isThere = await store.ping().then(
+      () => true,
+      () => false, // the connection's own listener tells why
+    );
+    if (isThere) return;
+    await sleep(STORE_RETRY_MS, undefined, { signal });
   }
+}
 
-  async function unreadyReasons(): Promise<string[]> {
-    const reasons = [];
-    if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
-    await store
-      .ping()
-      .catch((error: unknown) =>
-        reasons.push(`redis: ${error instanceof Error ? error.message : String(error)}`),
-      );
-    return reasons;
-  }
+async function unreadyReasons(broker: Broker, store: Store): Promise<string[]> {
+  const reasons = [];
+  if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
+  await store
+    .ping()
+    .catch((error: unknown) =>
+      reasons.push(`redis: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  return reasons;
 }

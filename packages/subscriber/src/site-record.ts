@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { senderClockSchema } from "./sender-clock.ts";
 
 const componentRecord = z.object({
   kind: z.enum(["service", "queue"]),
@@ -7,12 +8,24 @@ const componentRecord = z.object({
   /** When the state began, as the publisher says. */
   sinceMs: z.number(),
   observedAtMs: z.number(),
+  /** The last time that it was seen to be up; absent when that never happened. */
+  lastUpMs: z.number().optional(),
   /** The last time that it was seen to be not up, or that the site was silent; absent when that never happened. */
   lastFailedMs: z.number().optional(),
   probe: z.string().optional(),
   reason: z.string().optional(),
   detail: z.string().optional(),
   latencyMs: z.number().optional(),
+});
+
+const boot = z.object({
+  bootId: z.string(),
+  /** Its newest heartbeat that counted. */
+  sequence: z.number(),
+  /** When another boot took over, by the receiver's clock; absent while it speaks for the site. */
+  replacedAtMs: z.number().optional(),
+  /** Its newest heartbeat since then, although it did not count, and when that was received. */
+  heardSince: z.object({ sequence: z.number(), atMs: z.number() }).optional(),
 });
 
 /** Everything that is remembered of a site: one JSON text in Redis. Times are unix milliseconds. */
@@ -22,11 +35,16 @@ export const siteRecordSchema = z.object({
   /** The publisher's run that speaks for the site, and its newest heartbeat. */
   bootId: z.string(),
   sequence: z.number(),
-  /** The newest sequence of each of the last boots, the latest boot last. */
-  boots: z.array(z.tuple([z.string(), z.number()])),
+  /** Why the newest heartbeat was sent. */
+  cause: z.enum(["interval", "change", "goodbye", "backfill"]),
+  /** The last boots, the one that speaks for the site last. */
+  boots: z.array(boot),
+  clock: senderClockSchema,
   /** The newest sending time of all accepted heartbeats, each counted as no later than its receipt. */
   newestSentAtMs: z.number(),
   intervalMs: z.number(),
+  /** The times between the last heartbeats, by the sender's clock, where none is announced. */
+  gapsMs: z.array(z.number()),
   /** The receiver's clock. */
   receivedAtMs: z.number(),
   /** How old the news is, by the receiver's clock; never later than the receipt. */
@@ -42,3 +60,4 @@ export const siteRecordSchema = z.object({
 
 export type SiteRecord = z.output<typeof siteRecordSchema>;
 export type ComponentRecord = z.output<typeof componentRecord>;
+export type BootRecord = z.output<typeof boot>;

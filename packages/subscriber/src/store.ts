@@ -1,3 +1,5 @@
+import type { UpstreamKey } from "@pipeline-heartbeat/shared/decode.ts";
+import type { StateEvent } from "./events.ts";
 import type { SiteRecord } from "./site-record.ts";
 
 /**
@@ -7,6 +9,8 @@ import type { SiteRecord } from "./site-record.ts";
 export interface Stored {
   readonly record: SiteRecord | undefined;
   readonly version: number;
+  /** When somebody had the site forgotten, unix milliseconds; what is older does not bring it back. */
+  readonly forgottenAtMs: number | undefined;
 }
 
 export interface Rejected {
@@ -28,12 +32,21 @@ export interface Store {
   load(site: string): Promise<Stored>;
   loadAll(): Promise<AllSites>;
   /**
-   * Writes a site's record and the reader's keys that follow from it, all or nothing. `before` is what was loaded:
-   * `conflict` when it is not what is stored now, `full` when the site is new and there are too many.
+   * Writes a site's record, the reader's keys that follow from it and the events that led to it, all or nothing.
+   * `before` is what was loaded: `conflict` when it is not what is stored now, `full` when the site is new and there
+   * are too many.
    */
-  commit(before: Stored, record: SiteRecord): Promise<"committed" | "conflict" | "full">;
+  commit(
+    before: Stored,
+    record: SiteRecord,
+    events: readonly StateEvent[],
+  ): Promise<"committed" | "conflict" | "full">;
+  /** Deletes all that is known of a site, and what the reader is told of it. False when somebody else changed it. */
+  forget(before: Stored, site: string, nowMs: number): Promise<boolean>;
   /** Changes with every commit, and when the store has lost its data. */
   generation(): Promise<string | undefined>;
+  /** Writes the reader's keys exactly as upstream does, where that is asked for: a plain SET of each entry's key. */
+  writeAsUpstream(entries: readonly UpstreamKey[]): Promise<void>;
   /** Sites whose `sweepAtMs` has passed. */
   due(nowMs: number): Promise<string[]>;
   /** Has the reader's keys tell that no site, or an expected site, is unknown; or no longer. */

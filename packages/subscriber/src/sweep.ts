@@ -2,7 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { applySilence } from "./apply.ts";
+import { eventsBetween } from "./events.ts";
 import type { Memory } from "./remember.ts";
+import { replacementOf } from "./replaced.ts";
 import type { Store } from "./store.ts";
 
 /** Silence is written within a second of its deadline. */
@@ -12,11 +14,15 @@ export interface SweepOptions {
   readonly store: Store;
   readonly memory: Memory;
   readonly expectedSites: readonly string[];
+  /** The name given to heartbeats that carry none. */
+  readonly defaultSite: string;
   readonly now: () => number;
   readonly log: Logger;
   readonly outage: Outage;
   /** Whether something else still finds the store away. */
   readonly isHolding: () => boolean;
+  /** Whether messages that waited for us may still end a silence. */
+  readonly isCatchingUp: () => boolean;
 }
 
 /** Writes what becomes true by the mere passing of time, for a reader that cannot compute. Until the signal is aborted. */
@@ -35,18 +41,38 @@ export async function runSweep(options: SweepOptions, stopping: AbortSignal): Pr
 }
 
 /** One pass. Safe beside the passes of other subscribers: whoever commits first writes the silence, once. */
-export async function sweepOnce({ store, memory, expectedSites, now, log }: SweepOptions): Promise<void> {
+export async function sweepOnce(options: SweepOptions): Promise<void> {
+  const { store, memory, expectedSites, now, log, isCatchingUp } = options;
   const nowMs = now();
   const restored = await memory.keepStore();
   if (restored.length > 0) log.warn({ sites: restored.length }, "redis had lost its data: written again");
+  await forgetReplaced(options, nowMs);
   await store.tellUnknownSites(expectedSites, nowMs);
   for (const site of await store.due(nowMs)) {
     const before = await store.load(site);
     const { record } = before;
     if (!record || record.sweepAtMs >= nowMs) continue;
-    const result = await store.commit(before, applySilence(record, nowMs));
+    if (isCatchingUp() && !record.isSilenceWritten) continue;
+    const silent = applySilence(record, nowMs);
+    const result = await store.commit(before, silent, eventsBetween(record, silent));
     if (result === "committed" && !record.isSilenceWritten) {
-      log.info({ site, deadlineMs: record.deadlineMs }, "site is silent");
+      const { deadlineMs, cause } = record;
+      log.info({ site, deadlineMs, lastCause: cause }, "site is silent");
     }
+  }
+}
+
+/** A nameless site whose publisher was given a name would be silent for ever. */
+async function forgetReplaced(
+  { store, memory, expectedSites, defaultSite, log }: SweepOptions,
+  nowMs: number,
+): Promise<void> {
+  if (expectedSites.includes(defaultSite)) return;
+  const by = replacementOf(memory.sites.get(defaultSite), memory.sites.values(), nowMs);
+  if (by === undefined) return;
+  const before = await store.load(defaultSite);
+  if (replacementOf(before.record, memory.sites.values(), nowMs) !== by) return;
+  if (await store.forget(before, defaultSite, nowMs)) {
+    log.info({ site: defaultSite, by }, "silent site is forgotten: another one reports all its components");
   }
 }

@@ -1,4 +1,5 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { isContested } from "./order.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 import type { AllSites } from "./store.ts";
 
@@ -7,19 +8,29 @@ export interface ComponentVerdict extends ComponentRecord {
   readonly lastState: State;
 }
 
+/** Why nothing is known of a silent site. */
+export type SilenceCause = "publisher_silent" | "goodbye" | "broker_unreachable" | "catching_up";
+
 export interface SiteVerdict {
   readonly site: string;
-  readonly state: "fresh" | "silent";
+  /** `contested`: two publishers speak for it. */
+  readonly state: "fresh" | "silent" | "contested";
+  /** Present when silent. */
+  readonly cause: SilenceCause | undefined;
   readonly freshAtMs: number;
   readonly deadlineMs: number;
   readonly intervalMs: number;
+  /** How far the publisher's wall clock is behind the receiver's; undefined while that is not known. */
+  readonly clockBehindMs: number | undefined;
   readonly components: readonly ComponentVerdict[];
 }
 
 export interface Verdict {
   readonly isHealthy: boolean;
-  /** Why it is not healthy, or what is doubtful: a sentence each, for a person. */
+  /** Why it is not healthy: a sentence each, for a person. */
   readonly problems: readonly string[];
+  /** What is doubtful without making it unhealthy. */
+  readonly warnings: readonly string[];
   readonly sites: readonly SiteVerdict[];
 }
 
@@ -29,14 +40,29 @@ export interface VerdictRules {
   readonly unknownAs: "fail" | "warn";
 }
 
+/** What this subscriber sees of the broker. */
+export interface View {
+  /** Since when it has no connection, 0 when it never had one; undefined while it has one. */
+  readonly brokerAwaySinceMs: number | undefined;
+  /** Whether messages that waited for it are still to be taken in. */
+  readonly isCatchingUp: boolean;
+}
+
+const CLOCK_WARNING_MS = 5 * 60_000;
+
 /**
  * The one answer to "is it healthy?": a pure function of what is stored and the receiver's clock, right whenever it is
  * asked. Healthy is only what is known to be: at least one site, each with components, all of them up and fresh.
  */
-export function verdict({ records, lost }: AllSites, nowMs: number, rules: VerdictRules): Verdict {
-  const sites = records.map((record) => siteVerdict(record, nowMs));
+export function verdict(
+  { records, lost }: AllSites,
+  nowMs: number,
+  rules: VerdictRules,
+  view: View,
+): Verdict {
+  const sites = records.map((record) => siteVerdict(record, nowMs, view));
   const known = new Set(sites.map(({ site }) => site));
-  const failures = [
+  const problems = [
     ...lost.map((site) => `what was known of site ${site} is lost, and it has not been heard since`),
     ...(sites.length + lost.length === 0 ? ["no site is known: no heartbeat has been received"] : []),
     ...rules.expectedSites
@@ -47,24 +73,36 @@ export function verdict({ records, lost }: AllSites, nowMs: number, rules: Verdi
       componentProblems(site, rules.unknownAs === "warn" ? ["down"] : ["down", "unknown"]),
     ),
   ];
-  const warnings =
-    rules.unknownAs === "warn" ? sites.flatMap((site) => componentProblems(site, ["unknown"])) : [];
-  return { isHealthy: failures.length === 0, problems: [...failures, ...warnings], sites };
+  const warnings = [
+    ...(rules.unknownAs === "warn" ? sites.flatMap((site) => componentProblems(site, ["unknown"])) : []),
+    ...sites.flatMap(clockWarnings),
+  ];
+  return { isHealthy: problems.length === 0, problems, warnings, sites };
 }
 
-function siteVerdict(record: SiteRecord, nowMs: number): SiteVerdict {
-  const { site, freshAtMs, deadlineMs, intervalMs } = record;
+function siteVerdict(record: SiteRecord, nowMs: number, view: View): SiteVerdict {
+  const { site, freshAtMs, deadlineMs, intervalMs, clock } = record;
   const isSilent = deadlineMs < nowMs;
   return {
     site,
-    state: isSilent ? "silent" : "fresh",
+    state: isSilent ? "silent" : isContested(record, nowMs) ? "contested" : "fresh",
+    cause: isSilent ? silenceCause(record, view) : undefined,
     freshAtMs,
     deadlineMs,
     intervalMs,
+    clockBehindMs: clock.wallMs,
     components: record.components.map((component) =>
       componentVerdict(component, isSilent ? deadlineMs : undefined),
     ),
   };
+}
+
+/** Only who was connected when the deadline passed, and has taken in what waited, knows that nothing was sent. */
+function silenceCause({ deadlineMs, cause }: SiteRecord, view: View): SilenceCause {
+  if (view.brokerAwaySinceMs !== undefined && view.brokerAwaySinceMs < deadlineMs)
+    return "broker_unreachable";
+  if (view.isCatchingUp) return "catching_up";
+  return cause === "goodbye" ? "goodbye" : "publisher_silent";
 }
 
 function componentVerdict(component: ComponentRecord, silentSinceMs: number | undefined): ComponentVerdict {
@@ -80,12 +118,28 @@ function componentVerdict(component: ComponentRecord, silentSinceMs: number | un
   };
 }
 
-function siteFailures({ site, state, components, freshAtMs, deadlineMs, intervalMs }: SiteVerdict): string[] {
+const CAUSES: Readonly<Record<SilenceCause, string>> = {
+  publisher_silent: "its publisher has fallen silent",
+  goodbye: "its publisher was stopped on purpose",
+  broker_unreachable: "the broker cannot be reached from here",
+  catching_up: "messages that waited for this subscriber are still being taken in",
+};
+
+function siteFailures(verdict: SiteVerdict): string[] {
+  const { site, state, cause, components, freshAtMs, deadlineMs, intervalMs } = verdict;
   if (state === "silent") {
-    const every = `announced every ${intervalMs / 1000} s, allowed ${(deadlineMs - freshAtMs) / 1000} s`;
-    return [`site ${site} is silent since ${time(deadlineMs)}: last news ${time(freshAtMs)}, ${every}`];
+    const every = `every ${intervalMs / 1000} s expected, ${(deadlineMs - freshAtMs) / 1000} s allowed`;
+    const why = cause ? CAUSES[cause] : "";
+    return [
+      `site ${site} is silent since ${time(deadlineMs)}: ${why}; last news ${time(freshAtMs)}, ${every}`,
+    ];
   }
-  return components.length === 0 ? [`site ${site} reports no component at all`] : [];
+  return [
+    ...(state === "contested"
+      ? [`site ${site} has two publishers: give each a name of its own, or stop one`]
+      : []),
+    ...(components.length === 0 ? [`site ${site} reports no component at all`] : []),
+  ];
 }
 
 /** One line for a silent site is enough; the states of its components are in the list. */
@@ -96,6 +150,12 @@ function componentProblems({ site, state, components }: SiteVerdict, states: rea
     .map(({ kind, name, state, sinceMs, reason }) => {
       return `${kind} ${name} (site ${site}) is ${state} since ${time(sinceMs)}${reason ? `: ${reason}` : ""}`;
     });
+}
+
+function clockWarnings({ site, clockBehindMs = 0 }: SiteVerdict): string[] {
+  if (Math.abs(clockBehindMs) <= CLOCK_WARNING_MS) return [];
+  const off = `${Math.round(Math.abs(clockBehindMs) / 1000)} s ${clockBehindMs > 0 ? "behind" : "ahead"}`;
+  return [`the clock of site ${site} is ${off}, measured by the one here`];
 }
 
 function time(atMs: number): string {

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { applyHeartbeat } from "../src/apply.ts";
 import { type AppOptions, buildApp } from "../src/http/app.ts";
 import { verdict } from "../src/verdict.ts";
-import { component, heartbeat } from "./heartbeats.ts";
+import { component, connected, heartbeat, receipt, rules } from "./heartbeats.ts";
 
 const T = Date.UTC(2026, 10, 22, 10, 35, 6);
 
@@ -18,11 +18,21 @@ function app(options: Partial<AppOptions> = {}) {
       observedAtMs: T,
     }),
   ];
-  const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
-  const { record } = applyHeartbeat(undefined, heartbeat({ components, sentAtMs: T }), "tsd", T, rules);
+  const { record } = applyHeartbeat(
+    undefined,
+    heartbeat({ components, sentAtMs: T }),
+    "tsd",
+    receipt(T),
+    rules,
+  );
   const built = buildApp({
     currentVerdict: async () =>
-      verdict({ records: record ? [record] : [], lost: [] }, T, { expectedSites: [], unknownAs: "fail" }),
+      verdict(
+        { records: record ? [record] : [], lost: [] },
+        T,
+        { expectedSites: [], unknownAs: "fail" },
+        connected,
+      ),
     unreadyReasons: async () => [],
     now: () => T,
     ...options,
@@ -40,6 +50,7 @@ describe("/health", () => {
       status: "fail",
       checkedAt: "2026-11-22T10:35:06.000Z",
       problems: ["queue inbox (site tsd) is down since 2026-11-22T10:35:06.000Z: consumer_missing"],
+      warnings: [],
       sites: [
         {
           site: "tsd",

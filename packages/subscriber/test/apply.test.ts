@@ -1,10 +1,10 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import { describe, expect, test } from "vitest";
 import { type Applied, applyHeartbeat, applySilence } from "../src/apply.ts";
+import { isContested } from "../src/order.ts";
 import type { SiteRecord } from "../src/site-record.ts";
-import { component, heartbeat } from "./heartbeats.ts";
+import { component, heartbeat, receipt, rules } from "./heartbeats.ts";
 
-const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
 const T = 1_000_000;
 
 function apply(
@@ -12,7 +12,7 @@ function apply(
   message: ReceivedHeartbeat,
   receivedAtMs = message.sentAtMs,
 ): Applied {
-  return applyHeartbeat(before, message, "tsd", receivedAtMs, rules);
+  return applyHeartbeat(before, message, "tsd", receipt(receivedAtMs), rules);
 }
 
 /** The record after the heartbeats, each received when it was sent. */
@@ -28,8 +28,8 @@ describe("order", () => {
   const deadlineMs = T + 150_000;
 
   test.each([
-    { what: "the next of the boot", message: { sequence: 6 }, outcome: "apply" },
-    { what: "a later one of the boot after a gap", message: { sequence: 60 }, outcome: "apply" },
+    { what: "the next of the boot", message: { sequence: 6 }, outcome: "applied" },
+    { what: "a later one of the boot after a gap", message: { sequence: 60 }, outcome: "applied" },
     { what: "the same again", message: { sequence: 5 }, outcome: "duplicate" },
     { what: "an earlier one of the boot", message: { sequence: 4 }, outcome: "late" },
     {
@@ -40,9 +40,9 @@ describe("order", () => {
     {
       what: "the next with the clock set back",
       message: { sequence: 6, sentAtMs: T - 60_000 },
-      outcome: "apply",
+      outcome: "applied",
     },
-    { what: "a new boot", message: { bootId: "new", sentAtMs: T }, outcome: "apply" },
+    { what: "a new boot", message: { bootId: "new", sentAtMs: T }, outcome: "applied" },
     {
       what: "a new boot whose clock is behind",
       message: { bootId: "new", sentAtMs: T - 1 },
@@ -52,18 +52,18 @@ describe("order", () => {
       what: "a new boot whose clock is behind, once the current one is silent",
       message: { bootId: "new", sentAtMs: T - 1 },
       receivedAtMs: deadlineMs + 1,
-      outcome: "apply",
+      outcome: "applied",
     },
     { what: "back-fill", message: { sequence: 6, cause: "backfill" as const }, outcome: "backfill" },
   ])("$what: $outcome", ({ message, receivedAtMs, outcome }) => {
     const applied = apply(current, heartbeat(message), receivedAtMs ?? T);
     expect(applied.outcome).toBe(outcome);
-    if (outcome !== "apply") expect(applied.record).toBe(current);
+    if (outcome !== "applied") expect(applied.record).toBe(current);
   });
 
   test("in format 1 an equal sequence is applied: upstream's times have whole seconds", () => {
     const first = recordAfter({ format: 1, bootId: "2026", sequence: T });
-    expect(apply(first, heartbeat({ format: 1, bootId: "2026", sequence: T })).outcome).toBe("apply");
+    expect(apply(first, heartbeat({ format: 1, bootId: "2026", sequence: T })).outcome).toBe("applied");
     expect(apply(first, heartbeat({ format: 1, bootId: "2026", sequence: T - 1_000 })).outcome).toBe("late");
   });
 
@@ -72,14 +72,16 @@ describe("order", () => {
     const old = heartbeat({ sequence: 6, sentAtMs: T + 60_000 });
     expect(apply(replaced, old, T + 60_000).outcome).toBe("other-boot");
     const afterItsDeadlineMs = replaced.deadlineMs + 1;
-    expect(apply(replaced, old, afterItsDeadlineMs).outcome).toBe("apply");
+    expect(apply(replaced, old, afterItsDeadlineMs).outcome).toBe("applied");
     const replay = heartbeat({ sequence: 5 });
     expect(apply(replaced, replay, afterItsDeadlineMs).outcome).toBe("other-boot");
   });
 
   test("a clock far ahead does not lock out the next boot", () => {
     const ahead = apply(undefined, heartbeat({ sentAtMs: T + 3_600_000 }), T).record;
-    expect(apply(ahead, heartbeat({ bootId: "new", sentAtMs: T + 1_000 }), T + 1_000).outcome).toBe("apply");
+    expect(apply(ahead, heartbeat({ bootId: "new", sentAtMs: T + 1_000 }), T + 1_000).outcome).toBe(
+      "applied",
+    );
   });
 
   test("only so many boots are remembered, the last ones", () => {
@@ -89,7 +91,94 @@ describe("order", () => {
     }));
     const record = recordAfter(...boots);
     expect(record.boots).toHaveLength(64);
-    expect(record.boots.at(-1)?.[0]).toBe("boot-199");
+    expect(record.boots.at(-1)?.bootId).toBe("boot-199");
+  });
+});
+
+describe("two publishers for one site", () => {
+  const MINUTE_MS = 60_000;
+  const a = (sequence: number, minute: number) => said("a", sequence, minute);
+  const b = (sequence: number, minute: number) => said("b", sequence, minute);
+
+  function said(bootId: string, sequence: number, minute: number): Partial<ReceivedHeartbeat> {
+    const sentAtMs = T + minute * MINUTE_MS;
+    const uptimeMs = minute * MINUTE_MS + 1_000;
+    return {
+      bootId,
+      sequence,
+      sentAtMs,
+      uptimeMs,
+      components: [component({ name: bootId, observedAtMs: sentAtMs })],
+    };
+  }
+
+  test.each([
+    {
+      what: "both go on",
+      messages: [a(1, 0), b(1, 0.5), a(2, 1), b(2, 1.5), a(3, 2), b(3, 2.5), a(4, 3)],
+      minute: 3,
+      contested: true,
+    },
+    {
+      what: "for less than two intervals",
+      messages: [a(1, 0), b(1, 0.5), a(2, 1), b(2, 1.5), a(3, 2), b(3, 2.4)],
+      minute: 2.4,
+      contested: false,
+    },
+    {
+      what: "until the other one has fallen silent",
+      messages: [a(1, 0), b(1, 0.5), b(2, 1.5), a(4, 3), b(3, 4), b(4, 5.5)],
+      minute: 5.6,
+      contested: false,
+    },
+    {
+      what: "a rolling update",
+      messages: [a(1, 0), b(1, 0.5), a(2, 0.6), b(2, 1.5), b(3, 2.5)],
+      minute: 3,
+      contested: false,
+    },
+    {
+      what: "quick restarts, each taking over once",
+      messages: [a(1, 0), b(1, 0.2), said("c", 1, 0.4), said("d", 1, 0.6), said("d", 2, 3)],
+      minute: 3,
+      contested: false,
+    },
+    {
+      what: "a redelivery of the old one",
+      messages: [a(1, 0), a(2, 1), b(1, 1.5), b(2, 2.5), b(3, 3.5), a(2, 1)],
+      minute: 4,
+      contested: false,
+    },
+    {
+      what: "a successor that crashed at once",
+      messages: [a(1, 0), b(1, 0.5), a(2, 1), a(3, 2), a(4, 2.9)],
+      minute: 2.9,
+      contested: false,
+    },
+  ])("$what: contested is $contested", ({ messages, minute, contested }) => {
+    expect(isContested(recordAfter(...messages), T + minute * MINUTE_MS)).toBe(contested);
+  });
+
+  test("nothing is removed meanwhile, and what is not reported goes when it is over", () => {
+    const both = { components: [component({ name: "b" }), component({ name: "extra" })] };
+    const until = [a(1, 0), b(1, 0.5), { ...b(2, 1.5), ...both }, a(2, 3)];
+    const names = (record: SiteRecord) => record.components.map(({ name }) => name);
+    expect(names(recordAfter(...until, b(3, 3.2)))).toEqual(["b", "extra"]);
+    expect(names(recordAfter(...until, b(3, 3.2), b(4, 6)))).toEqual(["b"]);
+  });
+
+  test("what waited in the queue for us shows nothing", () => {
+    const replaced = recordAfter(a(1, 0), b(1, 0.5), b(2, 1.5));
+    const late = { ...heartbeat(a(3, 0.6)) };
+    const waited = receipt(T + 5 * MINUTE_MS, { hasWaited: true });
+    const { record } = applyHeartbeat({ ...replaced, deadlineMs: Infinity }, late, "tsd", waited, rules);
+    expect(record?.boots.map(({ heardSince }) => heardSince)).toEqual([undefined, undefined]);
+  });
+
+  test("a crashed successor hands back within its deadline and an interval", () => {
+    const record = recordAfter(a(1, 0), b(1, 0.5), a(2, 1), a(3, 2), a(4, 3), a(5, 4));
+    expect(record).toMatchObject({ bootId: "a", sequence: 5 });
+    expect(isContested(record, T + 4 * MINUTE_MS)).toBe(false);
   });
 });
 
@@ -109,7 +198,138 @@ describe("freshness", () => {
   });
 });
 
+describe("news that is in order", () => {
+  test("is never older than what came before it: a publisher ten minutes behind restarts without an alarm", () => {
+    const behindMs = -600_000;
+    const beat = (bootId: string, sequence: number, atMs: number) =>
+      [
+        { ...heartbeat({ bootId, sequence, sentAtMs: T + atMs + behindMs, uptimeMs: sequence * 60_000 }) },
+        T + atMs,
+      ] as const;
+    let record: SiteRecord | undefined;
+    for (const [message, atMs] of [beat("a", 1, 0), beat("a", 2, 60_000), beat("b", 1, 80_000)]) {
+      record = apply(record, message, atMs).record;
+    }
+    expect(record).toMatchObject({ bootId: "b", freshAtMs: T + 60_000, deadlineMs: T + 210_000 });
+    const [next, atMs] = beat("b", 2, 140_000);
+    expect(apply(record, next, atMs).record?.freshAtMs).toBe(atMs);
+  });
+
+  test("of unknown age is no news", () => {
+    const waited = receipt(T, { hasWaited: true });
+    const { record } = applyHeartbeat(undefined, heartbeat({ sentAtMs: T + 600_000 }), "tsd", waited, rules);
+    expect(record?.deadlineMs).toBeLessThan(T);
+  });
+
+  test("that is past its deadline ends no silence", () => {
+    const silent = applySilence(recordAfter({ sentAtMs: T, sequence: 1 }), T + 150_400);
+    const old = heartbeat({ sequence: 2, sentAtMs: T + 10_000, uptimeMs: 11_000 });
+    expect(apply(silent, old, T + 3_600_000).record).toMatchObject({
+      isSilenceWritten: true,
+      deadlineMs: T + 160_000,
+    });
+  });
+
+  test("a clock of ours that was set voids what was learned of theirs", () => {
+    const minutes = [0, 1, 2].map((minute) => ({
+      sequence: minute + 1,
+      sentAtMs: T + minute * 60_000,
+      uptimeMs: minute * 60_000,
+    }));
+    const known = recordAfter(...minutes);
+    const next = heartbeat({ sequence: 4, sentAtMs: T + 4_180_000, uptimeMs: 180_000 });
+    const setAtMs = T + 4_170_000;
+    const heard = (clockSetAtMs: number) =>
+      applyHeartbeat(known, next, "tsd", receipt(T + 4_180_000, { clockSetAtMs }), rules).record?.freshAtMs;
+    expect(heard(0)).toBe(T + 180_000 + 406);
+    expect(heard(setAtMs)).toBe(T + 4_180_000);
+  });
+});
+
+describe("the interval of heartbeats that announce none", () => {
+  const gaps = (...gapsMs: number[]): SiteRecord => {
+    let atMs = T;
+    const times = [T, ...gapsMs.map((gapMs) => (atMs += gapMs))];
+    return recordAfter(
+      ...times.map((sentAtMs) => ({
+        format: 1 as const,
+        bootId: "2026",
+        sequence: sentAtMs,
+        sentAtMs,
+        intervalMs: undefined,
+        uptimeMs: undefined,
+      })),
+    );
+  };
+
+  test.each([
+    { what: "one gap tells nothing", gapsMs: [300_000], intervalMs: 60_000 },
+    { what: "of two the smaller", gapsMs: [300_000, 310_000], intervalMs: 300_000 },
+    {
+      what: "the median, so that a pause is none",
+      gapsMs: [300_000, 9_000_000, 310_000],
+      intervalMs: 310_000,
+    },
+    { what: "never less than the expected one", gapsMs: [5_000, 5_000, 5_000], intervalMs: 60_000 },
+    {
+      what: "of the last five",
+      gapsMs: [...Array<number>(9).fill(300_000), 90_000, 90_000, 90_000],
+      intervalMs: 90_000,
+    },
+  ])("$what", ({ gapsMs, intervalMs }) => {
+    expect(gaps(...gapsMs)).toMatchObject({ intervalMs });
+  });
+
+  test("outlives a restart, whose pause does not count", () => {
+    const before = gaps(300_000, 300_000);
+    const atMs = before.newestSentAtMs + 9_000_000;
+    const restarted = heartbeat({
+      format: 1,
+      bootId: "2027",
+      sequence: atMs,
+      sentAtMs: atMs,
+      intervalMs: undefined,
+      uptimeMs: undefined,
+    });
+    expect(apply(before, restarted).record).toMatchObject({
+      intervalMs: 300_000,
+      gapsMs: [300_000, 300_000],
+    });
+  });
+});
+
+test("a format-1 clock that was set back is followed at the third message that comes at the right pace", () => {
+  const MINUTE_MS = 60_000;
+  const beat = (minute: number, aheadMs: number) => {
+    const sentAtMs = T + minute * MINUTE_MS + aheadMs;
+    return heartbeat({
+      format: 1,
+      bootId: "2026",
+      sequence: sentAtMs,
+      sentAtMs,
+      intervalMs: undefined,
+      uptimeMs: undefined,
+    });
+  };
+  let record: SiteRecord | undefined;
+  const outcomes = [0, 1, 2, 3, 4, 5, 6].map((minute) => {
+    const applied = apply(record, beat(minute, minute < 3 ? 0 : -10 * MINUTE_MS), T + minute * MINUTE_MS);
+    record = applied.record;
+    return applied.outcome;
+  });
+  expect(outcomes).toEqual(["applied", "applied", "applied", "late", "late", "applied", "applied"]);
+  expect(record?.freshAtMs).toBe(T + 6 * MINUTE_MS);
+});
+
 describe("components", () => {
+  test("stay through a goodbye that names none", () => {
+    const { components, cause } = recordAfter(
+      { sequence: 1 },
+      { sequence: 2, cause: "goodbye", components: [] },
+    );
+    expect({ names: components.map(({ name }) => name), cause }).toEqual({ names: ["db"], cause: "goodbye" });
+  });
+
   test("a state keeps its beginning while it lasts", () => {
     const { components } = recordAfter(
       { sequence: 1, components: [component({ sinceMs: 900_000 })] },

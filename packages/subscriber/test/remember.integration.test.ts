@@ -4,18 +4,17 @@ import { rememberingStore } from "../src/remember.ts";
 import type { Store } from "../src/store.ts";
 import { askReader } from "./ask-reader.ts";
 import { freshStore } from "./fresh-store.ts";
-import { component, heartbeat } from "./heartbeats.ts";
+import { component, heartbeat, receipt, rules } from "./heartbeats.ts";
 
 const nowMs = Date.now();
-const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
 
 async function hear(store: Store, site: string, sequence: number, state: "up" | "down"): Promise<void> {
   const before = await store.load(site);
   const components = [component({ name: `db-${site}`, state, observedAtMs: nowMs })];
   const message = heartbeat({ site, sequence, sentAtMs: nowMs, components });
-  const { record } = applyHeartbeat(before.record, message, site, nowMs + sequence, rules);
+  const { record } = applyHeartbeat(before.record, message, site, receipt(nowMs + sequence), rules);
   if (!record) throw new Error("not applied");
-  expect(await store.commit(before, record)).toBe("committed");
+  expect(await store.commit(before, record, [])).toBe("committed");
 }
 
 describe("when Redis has lost its data", () => {

@@ -4,9 +4,8 @@ import type { SiteRecord } from "../src/site-record.ts";
 import type { Store } from "../src/store.ts";
 import { askReader } from "./ask-reader.ts";
 import { freshStore } from "./fresh-store.ts";
-import { component, heartbeat } from "./heartbeats.ts";
+import { component, heartbeat, receipt, rules } from "./heartbeats.ts";
 
-const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
 const MINUTE_MS = 60_000;
 
 type Components = Parameters<typeof component>[0][];
@@ -27,21 +26,21 @@ async function hear(
   const before = await store.load(site);
   const reports = components.map((parts) => component({ sinceMs: atMs, observedAtMs: atMs, ...parts }));
   const message = heartbeat({ site, sequence, sentAtMs: atMs, components: reports });
-  const { record } = applyHeartbeat(before.record, message, site, receivedAtMs, rules);
+  const { record } = applyHeartbeat(before.record, message, site, receipt(receivedAtMs), rules);
   if (!record) throw new Error("not applied");
-  expect(await store.commit(before, record)).toBe("committed");
+  expect(await store.commit(before, record, [])).toBe("committed");
   return record;
 }
 
 async function fallSilent(store: Store, site: string): Promise<void> {
   const before = await store.load(site);
   if (!before.record) throw new Error("no such site");
-  expect(await store.commit(before, applySilence(before.record, before.record.deadlineMs + 1))).toBe(
+  expect(await store.commit(before, applySilence(before.record, before.record.deadlineMs + 1), [])).toBe(
     "committed",
   );
 }
 
-const nothing = { version: 0, record: undefined };
+const nothing = { version: 0, record: undefined, forgottenAtMs: undefined };
 
 describe("records", () => {
   test("come back as they were committed", async () => {
@@ -52,23 +51,23 @@ describe("records", () => {
     ]);
     expect((await store.load("tsd")).record).toEqual(record);
     expect((await store.loadAll()).records).toEqual([record]);
-    expect(await store.load("other")).toEqual({ version: 0, record: undefined });
+    expect(await store.load("other")).toEqual(nothing);
   });
 
   test("of two who read the same, only the first commits", async () => {
     const { store } = await freshStore();
     const first = await hear(store, "tsd", [{}]);
     const before = await store.load("tsd");
-    expect(await store.commit(before, { ...first, sequence: 100 })).toBe("committed");
-    expect(await store.commit(before, { ...first, sequence: 200 })).toBe("conflict");
-    expect(await store.commit(nothing, { ...first, sequence: 300 })).toBe("conflict");
+    expect(await store.commit(before, { ...first, sequence: 100 }, [])).toBe("committed");
+    expect(await store.commit(before, { ...first, sequence: 200 }, [])).toBe("conflict");
+    expect(await store.commit(nothing, { ...first, sequence: 300 }, [])).toBe("conflict");
     expect((await store.load("tsd")).record?.sequence).toBe(100);
   });
 
   test("a site too many is refused, a known one is not", async () => {
     const { store } = await freshStore({ maxSites: 1 });
     const record = await hear(store, "a", [{}]);
-    expect(await store.commit(nothing, { ...record, site: "b" })).toBe("full");
+    expect(await store.commit(nothing, { ...record, site: "b" }, [])).toBe("full");
     await hear(store, "a", [{}]);
     expect((await store.loadAll()).records).toHaveLength(1);
   });

@@ -2,15 +2,20 @@ import { describe, expect, test } from "vitest";
 import { applyHeartbeat } from "../src/apply.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import { verdict, type VerdictRules } from "../src/verdict.ts";
-import { component, heartbeat } from "./heartbeats.ts";
+import { component, connected, heartbeat, receipt, rules } from "./heartbeats.ts";
 
 const T = 1_000_000;
 const DEADLINE = T + 150_000;
 const strict: VerdictRules = { expectedSites: [], unknownAs: "fail" };
 
 function site(name: string, components = [component()]): SiteRecord {
-  const rules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
-  const { record } = applyHeartbeat(undefined, heartbeat({ site: name, components }), name, T, rules);
+  const { record } = applyHeartbeat(
+    undefined,
+    heartbeat({ site: name, components }),
+    name,
+    receipt(T),
+    rules,
+  );
   if (!record) throw new Error("not applied");
   return record;
 }
@@ -82,15 +87,16 @@ describe("health", () => {
       says: "site other is expected",
     },
   ])("$what: healthy is $isHealthy", ({ records, lost = [], nowMs = T, rules, isHealthy, says }) => {
-    const result = verdict({ records, lost }, nowMs, { ...strict, ...rules });
+    const result = verdict({ records, lost }, nowMs, { ...strict, ...rules }, connected);
     expect(result.isHealthy).toBe(isHealthy);
-    if (says === undefined) expect(result.problems).toEqual([]);
-    else expect(result.problems.join("\n")).toContain(says);
+    const said = isHealthy ? result.warnings : result.problems;
+    if (says === undefined) expect(said).toEqual([]);
+    else expect(said.join("\n")).toContain(says);
   });
 });
 
 test("of a silent site nothing is known, and the last state stands beside it", () => {
-  const [silent] = verdict({ records: [site("tsd")], lost: [] }, DEADLINE + 1, strict).sites;
+  const [silent] = verdict({ records: [site("tsd")], lost: [] }, DEADLINE + 1, strict, connected).sites;
   expect(silent).toMatchObject({
     state: "silent",
     components: [{ state: "unknown", lastState: "up", sinceMs: DEADLINE, reason: "site_silent" }],
@@ -102,8 +108,56 @@ test("a silent site is one problem, told with the arithmetic behind it", () => {
     { records: [site("tsd", [component(), component({ name: "b" })])], lost: [] },
     DEADLINE + 1,
     strict,
+    connected,
   );
   expect(problems).toEqual([
-    "site tsd is silent since 1970-01-01T00:19:10.000Z: last news 1970-01-01T00:16:40.000Z, announced every 60 s, allowed 150 s",
+    "site tsd is silent since 1970-01-01T00:19:10.000Z: its publisher has fallen silent; last news 1970-01-01T00:16:40.000Z, every 60 s expected, 150 s allowed",
   ]);
+});
+
+describe("the cause of a silence", () => {
+  const goodbye = { ...site("tsd"), cause: "goodbye" as const };
+  test.each([
+    { what: "connected all the time", cause: "publisher_silent" },
+    { what: "after a goodbye", record: goodbye, cause: "goodbye" },
+    { what: "never connected", view: { brokerAwaySinceMs: 0 }, cause: "broker_unreachable" },
+    {
+      what: "disconnected before the deadline",
+      view: { brokerAwaySinceMs: DEADLINE - 1 },
+      cause: "broker_unreachable",
+    },
+    {
+      what: "disconnected after the deadline",
+      view: { brokerAwaySinceMs: DEADLINE + 1 },
+      cause: "publisher_silent",
+    },
+    { what: "still catching up", record: goodbye, view: { isCatchingUp: true }, cause: "catching_up" },
+    {
+      what: "away after a goodbye",
+      record: goodbye,
+      view: { brokerAwaySinceMs: DEADLINE - 1, isCatchingUp: true },
+      cause: "broker_unreachable",
+    },
+  ])("$what: $cause", ({ record = site("tsd"), view, cause }) => {
+    const all = { records: [record], lost: [] };
+    const { sites, isHealthy } = verdict(all, DEADLINE + 2, strict, { ...connected, ...view });
+    expect({ cause: sites[0]?.cause, isHealthy }).toEqual({ cause, isHealthy: false });
+  });
+
+  test("there is none while the site is fresh, even without a broker", () => {
+    const view = { brokerAwaySinceMs: 0, isCatchingUp: true };
+    const { sites, isHealthy } = verdict({ records: [site("tsd")], lost: [] }, T, strict, view);
+    expect({ cause: sites[0]?.cause, isHealthy }).toEqual({ cause: undefined, isHealthy: true });
+  });
+});
+
+test.each([
+  { behindMs: 300_001, warnings: ["the clock of site tsd is 300 s behind, measured by the one here"] },
+  { behindMs: -600_000, warnings: ["the clock of site tsd is 600 s ahead, measured by the one here"] },
+  { behindMs: 300_000, warnings: [] },
+])("a wall clock that is off by $behindMs ms: $warnings", ({ behindMs, warnings }) => {
+  const record = site("tsd");
+  const off = { ...record, clock: { ...record.clock, wallMs: behindMs } };
+  const result = verdict({ records: [off], lost: [] }, T, strict, connected);
+  expect(result).toMatchObject({ isHealthy: true, warnings });
 });

@@ -1,11 +1,12 @@
 import type { ComponentVerdict, SiteVerdict, Verdict } from "../verdict.ts";
 
 /** The body of /health; all times are ISO 8601 in UTC. */
-export function healthBody({ isHealthy, problems, sites }: Verdict, nowMs: number) {
+export function healthBody({ isHealthy, problems, warnings, sites }: Verdict, nowMs: number) {
   return {
     status: isHealthy ? "pass" : "fail",
     checkedAt: time(nowMs),
     problems,
+    warnings,
     sites: sites.map(site),
   };
 }
@@ -16,14 +17,16 @@ export function unreadableBody(nowMs: number) {
     status: "fail",
     checkedAt: time(nowMs),
     problems: ["the state cannot be read from Redis"],
+    warnings: [],
     sites: [],
   };
 }
 
-function site({ site, state, freshAtMs, deadlineMs, intervalMs, components }: SiteVerdict) {
+function site({ site, state, cause, freshAtMs, deadlineMs, intervalMs, components }: SiteVerdict) {
   return {
     site,
     state,
+    cause,
     freshAt: time(freshAtMs),
     deadline: time(deadlineMs),
     intervalSeconds: intervalMs / 1000,

@@ -5,6 +5,7 @@
   KEYS[2]  set         all sites
   KEYS[3]  sorted set  sites by the time of their next sweep
   KEYS[4]  number      counts the commits of all sites
+  KEYS[5]  stream      the site's events
 
   ARGV[1]  version that was read, 0 when there was none
   ARGV[2]  site
@@ -12,11 +13,14 @@
   ARGV[4]  next sweep      unix time in milliseconds
   ARGV[5]  most sites
   ARGV[6]  reader's keys   JSON: list of { name = "<kind>:<name>", entry = { … } or absent }
+  ARGV[7]  events          JSON: list of lists of a stream entry's fields and values
+  ARGV[8]  most events
 
   Returns  1 committed, 0 somebody else was first, -1 too many sites
 ]]
 -- Whatever can fail comes before the first write: Redis does not take back what a failing script wrote.
 local told_names = cjson.decode(ARGV[6])
+local events = cjson.decode(ARGV[7])
 local version = tonumber(redis.call("HGET", KEYS[1], "version") or "0")
 if version ~= tonumber(ARGV[1]) then return 0 end
 local site = ARGV[2]
@@ -24,12 +28,15 @@ local is_new = redis.call("SISMEMBER", KEYS[2], site) == 0
 if is_new and redis.call("SCARD", KEYS[2]) >= tonumber(ARGV[5]) then return -1 end
 
 redis.call("HSET", KEYS[1], "version", version + 1, "record", ARGV[3])
+redis.call("HDEL", KEYS[1], "forgottenAtMs")
+redis.call("PERSIST", KEYS[1])
 redis.call("SADD", KEYS[2], site)
 redis.call("ZADD", KEYS[3], ARGV[4], site)
--- It begins anew with the time, so that it is not what it was before Redis lost its data.
-if redis.call("EXISTS", KEYS[4]) == 0 then redis.call("SET", KEYS[4], redis.call("TIME")[1] .. "000000") end
-redis.call("INCR", KEYS[4])
+count_commit(KEYS[4])
 for _, told in ipairs(told_names) do
   tell_reader(told.name, site, told.entry)
+end
+for _, fields in ipairs(events) do
+  redis.call("XADD", KEYS[5], "MAXLEN", "~", ARGV[8], "*", unpack(fields))
 end
 return 1

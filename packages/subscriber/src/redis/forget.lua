@@ -1,0 +1,31 @@
+--[[
+  Deletes all that is known of a site, unless somebody else changed it since it was read. That it was forgotten is kept
+  for a while: subscribers that remember the site must not write it back.
+
+  KEYS[1]  hash        the site: version, record
+  KEYS[2]  set         all sites
+  KEYS[3]  sorted set  sites by the time of their next sweep
+  KEYS[4]  number      counts the commits of all sites
+  KEYS[5]  stream      the site's events
+
+  ARGV[1]   version that was read
+  ARGV[2]   site
+  ARGV[3]   now             unix time in milliseconds
+  ARGV[4]   kept for        seconds
+  ARGV[5…]  reader's names  "<kind>:<name>"
+
+  Returns  1 forgotten, 0 somebody else was first
+]]
+local version = tonumber(redis.call("HGET", KEYS[1], "version") or "0")
+if version ~= tonumber(ARGV[1]) then return 0 end
+redis.call("HSET", KEYS[1], "version", version + 1, "forgottenAtMs", ARGV[3])
+redis.call("HDEL", KEYS[1], "record")
+redis.call("EXPIRE", KEYS[1], ARGV[4])
+redis.call("SREM", KEYS[2], ARGV[2])
+redis.call("ZREM", KEYS[3], ARGV[2])
+redis.call("DEL", KEYS[5])
+count_commit(KEYS[4])
+for i = 5, #ARGV do
+  tell_reader(ARGV[i], ARGV[2], nil)
+end
+return 1

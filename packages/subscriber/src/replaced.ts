@@ -1,0 +1,20 @@
+import { keyOf } from "./apply.ts";
+import type { SiteRecord } from "./site-record.ts";
+
+/**
+ * The site that took the place of a silent nameless one, as when upstream's publisher, which knows no names, was replaced
+ * by one of ours: it is not silent itself and reports every component of the silent one. Undefined when there is none.
+ */
+export function replacementOf(
+  nameless: SiteRecord | undefined,
+  sites: Iterable<SiteRecord>,
+  nowMs: number,
+): string | undefined {
+  if (!nameless || nameless.components.length === 0 || nowMs <= nameless.deadlineMs) return undefined;
+  for (const site of sites) {
+    if (site.site === nameless.site || site.deadlineMs < nowMs) continue;
+    const reported = new Set(site.components.map(keyOf));
+    if (nameless.components.every((component) => reported.has(keyOf(component)))) return site.site;
+  }
+  return undefined;
+}
