@@ -71,7 +71,7 @@ const schema = z.object({
   EXPECTED_SITES: variable(
     "names of sites with commas between them",
     (list) => (list === "" ? [] : siteNames(list)),
-    [],
+    Array<string>(),
   ),
   MAX_SITES: count(1_000, 1, 100_000),
   EXPECTED_INTERVAL: seconds(60_000, 0.1, 86_400),

@@ -1,5 +1,7 @@
 import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
 import packageJson from "../package.json" with { type: "json" };
+import { cleanReaderKeys } from "./commands/clean-reader-keys.ts";
+import { forgetSite } from "./commands/forget-site.ts";
 import { runSubscriber } from "./run.ts";
 
 const { env } = process;
@@ -10,7 +12,7 @@ await runProgram(
     version: packageJson.version,
     summary: "takes in the heartbeats outside, keeps the state in Redis and answers /health",
     serve: () => runSubscriber(env),
-    commands: {},
+    commands: { "forget-site": forgetSite(env), "clean-reader-keys": cleanReaderKeys(env) },
     variables: {
       RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
       RABBITMQ_QUEUE: "the queue that is consumed (my_queue)",

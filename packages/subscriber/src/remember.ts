@@ -68,9 +68,12 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
   };
 }
 
-/** Within a boot the sequence decides; otherwise when it was received, by the clocks of the subscribers. */
+/**
+ * Within a boot the sequence decides, but in format 1, where it is a clock that may be set back; otherwise when it was
+ * received, by the clocks of the subscribers.
+ */
 function isNewer(a: SiteRecord | undefined, b: SiteRecord | undefined): boolean {
   if (!a || !b) return a !== undefined;
-  if (a.bootId === b.bootId && a.sequence !== b.sequence) return a.sequence > b.sequence;
+  if (a.format === 2 && a.bootId === b.bootId && a.sequence !== b.sequence) return a.sequence > b.sequence;
   return a.receivedAtMs > b.receivedAtMs;
 }

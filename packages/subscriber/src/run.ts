@@ -74,6 +74,7 @@ async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<
       return verdict(await store.loadAll(), now(), config.verdict, view);
     },
     unreadyReasons: () => unreadyReasons(broker, store),
+    expectedSites,
     now,
   });
   onStop(() => app.close());

@@ -32,6 +32,8 @@ export interface Verdict {
   /** What is doubtful without making it unhealthy. */
   readonly warnings: readonly string[];
   readonly sites: readonly SiteVerdict[];
+  /** Known by name only: what was known of them is lost. */
+  readonly lostSites: readonly string[];
 }
 
 export interface VerdictRules {
@@ -77,7 +79,7 @@ export function verdict(
     ...(rules.unknownAs === "warn" ? sites.flatMap((site) => componentProblems(site, ["unknown"])) : []),
     ...sites.flatMap(clockWarnings),
   ];
-  return { isHealthy: problems.length === 0, problems, warnings, sites };
+  return { isHealthy: problems.length === 0, problems, warnings, sites, lostSites: lost };
 }
 
 function siteVerdict(record: SiteRecord, nowMs: number, view: View): SiteVerdict {

@@ -34,6 +34,7 @@ function app(options: Partial<AppOptions> = {}) {
         connected,
       ),
     unreadyReasons: async () => [],
+    expectedSites: [],
     now: () => T,
     ...options,
   });
@@ -93,6 +94,30 @@ describe("/health", () => {
       problems: ["the state cannot be read from Redis"],
     });
     expect(response.body).not.toContain("10.0.0.7");
+  });
+});
+
+describe("/heartbeat", () => {
+  test("answers as the old reader does", async () => {
+    const response = await app().inject("/heartbeat");
+    expect(response.statusCode).toBe(503);
+    const seen = "2026-11-22T10:35:06";
+    expect(response.json()).toEqual({
+      status: "MISSING_QUEUES",
+      description: "Missing one or more queues",
+      queues: [{ name: "inbox", status: "not_ok", last_seen_ok: null, last_seen_failed: seen }],
+      services: [{ name: "db", status: "ok", last_seen_ok: seen, last_seen_failed: null }],
+    });
+  });
+
+  test("is not ok while the state cannot be read", async () => {
+    const currentVerdict = () => Promise.reject(new Error("redis is away"));
+    const response = await app({ currentVerdict }).inject("/heartbeat");
+    expect(response.statusCode).toBe(503);
+    expect(response.json()).toMatchObject({
+      status: "MISSING_SERVICES",
+      services: [{ name: "heartbeat", status: "not_ok" }],
+    });
   });
 });
 

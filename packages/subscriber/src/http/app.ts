@@ -1,20 +1,27 @@
 import Fastify, { type FastifyInstance } from "fastify";
 import type { Verdict } from "../verdict.ts";
 import { healthBody, unreadableBody } from "./health.ts";
+import { heartbeatBody, unreadableHeartbeatBody } from "./heartbeat.ts";
 
 export interface AppOptions {
   /** The verdict of this moment; rejects, within 2 s, when the store cannot be read. */
   readonly currentVerdict: () => Promise<Verdict>;
   /** What keeps this service from doing its work, in words; empty when nothing does. Never rejects. */
   readonly unreadyReasons: () => Promise<string[]>;
+  readonly expectedSites: readonly string[];
   readonly now: () => number;
 }
 
 /** Requests have no body and few headers. */
 const MAX_BODY_BYTES = 1024;
 
-/** The HTTP side: /health tells about the pipelines, /livez and /readyz about this service alone. */
-export function buildApp({ currentVerdict, unreadyReasons, now }: AppOptions): FastifyInstance {
+/** The HTTP side: /health and /heartbeat tell about the pipelines, /livez and /readyz about this service alone. */
+export function buildApp({
+  currentVerdict,
+  unreadyReasons,
+  expectedSites,
+  now,
+}: AppOptions): FastifyInstance {
   const app = Fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
 
   app.addHook("onSend", async (_request, reply) => {
@@ -31,6 +38,15 @@ export function buildApp({ currentVerdict, unreadyReasons, now }: AppOptions): F
       reply.code(503);
       return unreadableBody(now());
     }
+  });
+
+  app.get("/heartbeat", async (_request, reply) => {
+    const body = await currentVerdict().then(
+      (current) => heartbeatBody(current, expectedSites),
+      unreadableHeartbeatBody,
+    );
+    reply.code(body.status === "ALL_OK" ? 200 : 503);
+    return body;
   });
 
   app.get("/livez", async () => ({ status: "pass" }));

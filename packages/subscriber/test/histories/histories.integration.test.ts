@@ -1,0 +1,301 @@
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import fc from "fast-check";
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import { heartbeatBody } from "../../src/http/heartbeat.ts";
+import { intake } from "../../src/intake.ts";
+import { rememberingStore } from "../../src/remember.ts";
+import type { Store } from "../../src/store.ts";
+import { sweepOnce } from "../../src/sweep.ts";
+import { verdict } from "../../src/verdict.ts";
+import { freshStore } from "../fresh-store.ts";
+import { connected } from "../heartbeats.ts";
+import { readerAnswer } from "../reader.ts";
+import { ALLOWED_MS, INTERVAL_MS, type Publisher, publisher, type Sent } from "./world.ts";
+
+const TICK_MS = 5_000;
+/** So long after the last disturbance everything must be known again. */
+const CALM_MS = 5 * INTERVAL_MS;
+/** An ok key outlives the deadline by this when nobody is there to delete it. */
+const OK_OUTLIVES_MS = 60_000;
+/** Whole seconds, and clocks that may have drifted apart. */
+const SLACK_MS = 1_100;
+const BATCH = 7;
+
+const log = pino({ level: "silent" });
+const outage = outageLog("redis", log);
+const never = new AbortController().signal;
+const rules = { expectedIntervalMs: INTERVAL_MS, silenceFactor: ALLOWED_MS / INTERVAL_MS };
+const strict = { expectedSites: [], unknownAs: "fail" as const };
+
+/** Two subscribers on one Redis, as after each start. */
+function startSubscribers(plain: Store) {
+  return [0, 1].map(() => {
+    const { store, memory } = rememberingStore(plain);
+    const taking = intake({ store, rules, defaultSite: "default", clockSetAtMs: () => 0, log, outage });
+    return { store, memory, take: taking.take };
+  });
+}
+
+/** The reader's answer at a time to come: Redis does not know yet that keys will have expired by then. */
+async function askReaderAt(redis: Redis, nowMs: number) {
+  const names = [...(await redis.keys("service:*")), ...(await redis.keys("queue:*"))];
+  const pairs: [string, string][] = [];
+  for (const name of names) {
+    const expiresMs = await redis.pexpiretime(name);
+    if (expiresMs < 0 || nowMs < expiresMs) pairs.push([name, (await redis.get(name)) ?? ""]);
+  }
+  const answer = readerAnswer(pairs);
+  expect(readerAnswer(pairs.toReversed()), "the reader's answer depends on the order of KEYS").toEqual(
+    answer,
+  );
+  return answer;
+}
+
+type Action =
+  | { do: "wait"; ticks: number }
+  | { do: "set"; site: number; component: number; state: "up" | "down" | "unknown" }
+  | { do: "remove"; site: number; component: number }
+  | { do: "crash" | "goodbye" | "start"; site: number }
+  | { do: "set clock"; site: number; minutes: number }
+  | { do: "leave" | "return" | "block" | "open" | "empty redis" | "replay" };
+
+const site = fc.nat(1);
+const component = fc.nat(3);
+const action: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant("wait" as const), ticks: fc.integer({ min: 1, max: 40 }) }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("set" as const),
+      site,
+      component,
+      state: fc.constantFrom("up", "up", "up", "down", "unknown"),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), site, component }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("crash", "goodbye", "start", "start"), site }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("set clock" as const),
+      site,
+      minutes: fc.constantFrom(-60, -10, -1, 0, 1, 10, 60),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom("leave", "return", "return", "block", "open", "open", "empty redis", "replay"),
+    }),
+  },
+);
+
+/** Two publishers, a broker, two subscribers and the old reader; time passes only in `wait`. Every tick is checked. */
+function world(plain: Store, redis: Redis) {
+  let nowMs = Math.floor(Date.now() / 1_000) * 1_000;
+  const publishers: Publisher[] = [publisher("default", 1, nowMs), publisher("tsd", 2, nowMs)];
+  const names = ["service shared", "service extra", "service db-default", "queue inbox-tsd"];
+  let subscribers: ReturnType<typeof startSubscribers> | undefined = startSubscribers(plain);
+  let isBlocked = false;
+  const queue: Sent[] = [];
+  /** What was delivered, the newest last. */
+  const past: Sent[] = [];
+  const upSinceMs = new Map<string, number>();
+  let disturbedMs = nowMs;
+  let clockSetMs = nowMs;
+  /** When the clock by which format 1 orders its messages was last set back. */
+  let setBackMs = -Infinity;
+  let turn = 0;
+
+  async function act(action: Action): Promise<void> {
+    if (action.do === "wait") {
+      for (let tick = 0; tick < action.ticks; tick += 1) await pass();
+    } else if (await disturb(action)) {
+      disturbedMs = nowMs;
+    }
+  }
+
+  /** Returns whether something was done that may need time to be over. */
+  async function disturb(action: Exclude<Action, { do: "wait" }>): Promise<boolean> {
+    const isSettled = nowMs - clockSetMs > 4 * INTERVAL_MS;
+    switch (action.do) {
+      case "set":
+        publisherAt(action.site).set(names[action.component] ?? "", action.state);
+        upSinceMs.set(`${action.site} ${names[action.component]}`, action.state === "up" ? nowMs : Infinity);
+        return false;
+      case "remove":
+        publisherAt(action.site).remove(names[action.component] ?? "");
+        return true;
+      case "crash":
+      case "goodbye": {
+        const goodbye = publisherAt(action.site).stop(nowMs);
+        if (goodbye && action.do === "goodbye") queue.push(goodbye);
+        return true;
+      }
+      case "start":
+        // A clock that was set and that nobody could compare since tells nothing.
+        if (isSettled) publisherAt(action.site).start(nowMs);
+        return isSettled;
+      case "set clock":
+        return setClock(action);
+      case "leave":
+        if (isSettled) subscribers = undefined;
+        return isSettled;
+      case "return":
+        if (!subscribers) await comeBack();
+        return true;
+      case "block":
+        isBlocked ||= isSettled;
+        return true;
+      case "open":
+        isBlocked = false;
+        return true;
+      case "empty redis":
+        if (!subscribers && publishers.some(({ aheadMs }) => aheadMs > 0)) return false;
+        await redis.flushdb();
+        if (!subscribers) past.length = 0;
+        return false;
+      case "replay":
+        await deliver(past.slice(-12), false);
+        return true;
+    }
+  }
+
+  function setClock({ site, minutes }: Extract<Action, { do: "set clock" }>): boolean {
+    const changed = publisherAt(site);
+    if (isBlocked || !subscribers || !changed.isAlive) return false;
+    if (site === 0 && minutes * 60_000 < changed.aheadMs) setBackMs = nowMs;
+    changed.aheadMs = minutes * 60_000;
+    clockSetMs = nowMs;
+    return true;
+  }
+
+  function publisherAt(index: number): Publisher {
+    const found = publishers[index];
+    if (!found) throw new Error("no such publisher");
+    return found;
+  }
+
+  async function pass(): Promise<void> {
+    nowMs += TICK_MS;
+    for (const publisher of publishers) queue.push(...publisher.beats(nowMs));
+    if (subscribers && !isBlocked) await take(queue.splice(0), false);
+    await sweep(false);
+    await check();
+  }
+
+  async function comeBack(): Promise<void> {
+    subscribers = startSubscribers(plain);
+    await sweep(true);
+    if (!isBlocked) await take(queue.splice(0), true);
+  }
+
+  async function take(messages: readonly Sent[], hasWaited: boolean): Promise<void> {
+    await deliver(messages, hasWaited);
+    past.push(...messages);
+    past.splice(0, Math.max(0, past.length - 100));
+  }
+
+  async function deliver(messages: readonly Sent[], hasWaited: boolean): Promise<void> {
+    for (let start = 0; start < messages.length; start += BATCH) {
+      const batch = messages.slice(start, start + BATCH);
+      const deliveries = batch.map(({ body }) => ({ body, receivedAtMs: nowMs, hasWaited }));
+      turn += 1;
+      await subscribers?.[turn % 2]?.take(deliveries, never);
+    }
+  }
+
+  async function sweep(isCatchingUp: boolean): Promise<void> {
+    for (const { store, memory } of subscribers ?? []) {
+      await sweepOnce({
+        store,
+        memory,
+        expectedSites: ["tsd"],
+        defaultSite: "none",
+        now: () => nowMs,
+        log,
+        outage,
+        isHolding: () => false,
+        isCatchingUp: () => isCatchingUp,
+      });
+    }
+  }
+
+  /** The newest word of each site. While the order of format 1 is lost, any that is not too old. */
+  function sayings(): Sent[][] {
+    return publishers.map(({ site }) => {
+      const ofSite = past.filter((message) => message.site === site);
+      const isOrderLost = site === "default" && nowMs - setBackMs < 3.5 * INTERVAL_MS;
+      return isOrderLost ? ofSite : ofSite.slice(-1);
+    });
+  }
+
+  /** Whether a name may be said to be ok: each site that has it said that it is up, and not too long ago. */
+  function isKnownToBeUp(name: string, allowedMs: number): boolean {
+    const isUp = ({ states, sentMs }: Sent) => states.get(name) === "up" && nowMs - sentMs <= allowedMs;
+    const ofSites = sayings();
+    return (
+      ofSites.flat().some(isUp) &&
+      ofSites.every(
+        (ofSite) => ofSite.length === 0 || ofSite.some((said) => !said.states.has(name) || isUp(said)),
+      )
+    );
+  }
+
+  async function check(): Promise<void> {
+    const reader = await askReaderAt(redis, nowMs);
+    const told = new Map<string, string>([
+      ...Object.entries(reader.services).map(([name, status]) => [`service ${name}`, status] as const),
+      ...Object.entries(reader.queues).map(([name, status]) => [`queue ${name}`, status] as const),
+    ]);
+    const allowedMs = ALLOWED_MS + SLACK_MS;
+    const readerAllowedMs = allowedMs + (subscribers ? 0 : OK_OUTLIVES_MS);
+    for (const [name, status] of told) {
+      if (status === "OK")
+        expect(isKnownToBeUp(name, readerAllowedMs), `the reader says ${name} is ok`).toBe(true);
+    }
+    if (!subscribers) return;
+
+    const current = verdict(await plain.loadAll(), nowMs, strict, connected);
+    const reported = [...new Set(sayings().flatMap((ofSite) => [...(ofSite.at(-1)?.states.keys() ?? [])]))];
+    const isAllUp = reported.length > 0 && reported.every((name) => isKnownToBeUp(name, allowedMs));
+    if (current.isHealthy) expect(isAllUp, "/health says that all is well").toBe(true);
+    const body = heartbeatBody(current, ["tsd"]);
+    const { http, status } = reader;
+    expect({ http: body.status === "ALL_OK" ? 200 : 503, status: body.status }).toEqual({ http, status });
+
+    const isCalm = nowMs - disturbedMs > CALM_MS && !isBlocked && publishers.every(({ isAlive }) => isAlive);
+    if (!isCalm) return;
+    for (const name of reported) {
+      const isLongUp = [0, 1].every((site) => nowMs - (upSinceMs.get(`${site} ${name}`) ?? 0) > CALM_MS);
+      if (isLongUp) expect(told.get(name), `${name} has long been up and fresh`).toBe("OK");
+    }
+    expect([...told.keys()].toSorted(), "what is told of").toEqual(reported.toSorted());
+    if (isAllUp) expect(current.problems).toEqual([]);
+  }
+
+  return act;
+}
+
+test("whatever happens, nobody says ok without knowing it, nor failed for what has long been up and fresh", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(action, { minLength: 10, maxLength: 40 }), async (actions) => {
+      const { store, redis } = await freshStore();
+      const act = world(store, redis);
+      await act({ do: "wait", ticks: 20 });
+      for (const next of actions) await act(next);
+      await act({ do: "open" });
+      await act({ do: "return" });
+      await act({ do: "wait", ticks: 20 });
+      for (const site of [0, 1]) await act({ do: "start", site });
+      await act({ do: "wait", ticks: 30 });
+      await redis.flushdb();
+    }),
+    { numRuns: Number(process.env["HISTORIES"] ?? 15), endOnFailure: true },
+  );
+}, 300_000);
