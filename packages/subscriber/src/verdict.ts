@@ -9,7 +9,7 @@ export interface ComponentVerdict extends ComponentRecord {
 }
 
 /** Why nothing is known of a silent site. */
-export type SilenceCause = "publisher_silent" | "goodbye" | "broker_unreachable" | "catching_up";
+type SilenceCause = "publisher_silent" | "goodbye" | "broker_unreachable" | "catching_up";
 
 export interface SiteVerdict {
   readonly site: string;

@@ -1,121 +1,249 @@
-import { encodeHeartbeat, type State } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { expect } from "vitest";
+import { heartbeatBody } from "../../src/http/heartbeat.ts";
+import { intake } from "../../src/intake.ts";
+import { rememberingStore } from "../../src/remember.ts";
+import type { Store } from "../../src/store.ts";
+import { sweepOnce } from "../../src/sweep.ts";
+import { verdict } from "../../src/verdict.ts";
+import { connected } from "../heartbeats.ts";
+import { readerAnswer } from "../reader.ts";
+import { ALLOWED_MS, INTERVAL_MS, type Publisher, publisher, type Sent } from "./publisher.ts";
 
-export const INTERVAL_MS = 20_000;
-/** SILENCE_FACTOR × INTERVAL_MS */
-export const ALLOWED_MS = 50_000;
+const TICK_MS = 5_000;
+/** So long after the last disturbance everything must be known again. */
+const CALM_MS = 5 * INTERVAL_MS;
+/** An ok key outlives the deadline by this when nobody is there to delete it. */
+const OK_OUTLIVES_MS = 60_000;
+/** Whole seconds, and clocks that may have drifted apart. */
+const SLACK_MS = 1_100;
+const BATCH = 7;
 
-/** A message on its way, with what only the world knows: when it was truly sent, and what was true then. */
-export interface Sent {
-  readonly site: string;
-  readonly body: Buffer;
-  readonly sentMs: number;
-  readonly states: ReadonlyMap<string, State>;
+const log = pino({ level: "silent" });
+const outage = outageLog("redis", log);
+const never = new AbortController().signal;
+const rules = { expectedIntervalMs: INTERVAL_MS, silenceFactor: ALLOWED_MS / INTERVAL_MS };
+const strict = { expectedSites: [], unknownAs: "fail" as const };
+
+/** Two subscribers on one Redis, as after each start. */
+function startSubscribers(plain: Store) {
+  return [0, 1].map(() => {
+    const { store, memory } = rememberingStore(plain);
+    const taking = intake({ store, rules, defaultSite: "default", clockSetAtMs: () => 0, log, outage });
+    return { store, memory, take: taking.take };
+  });
 }
 
-/** One run of a site's publisher and the components that it looks at. */
-export interface Publisher {
-  readonly site: string;
-  readonly isAlive: boolean;
-  /** How far its wall clock is ahead. */
-  aheadMs: number;
-  set(name: string, state: State): void;
-  remove(name: string): void;
-  stop(nowMs: number): Sent | undefined;
-  start(nowMs: number): void;
-  /** The heartbeats that are due. */
-  beats(nowMs: number): Sent[];
-}
-
-let boots = 0;
-
-/** A publisher that says the truth at every interval, and at once when a state changes in format 2. */
-export function publisher(site: string, format: 1 | 2, startMs: number): Publisher {
-  const states = new Map<string, State>([
-    [`service db-${site}`, "up"],
-    ["service shared", "up"],
-    [`queue inbox-${site}`, "up"],
-  ]);
-  let isAlive = true;
-  let aheadMs = 0;
-  let run = { bootId: "", startedMs: 0, startedAtMs: 0, sequence: 0, dueMs: 0 };
-  let hasChanged = false;
-
-  function start(nowMs: number): void {
-    boots += 1;
-    isAlive = true;
-    run = {
-      bootId: `boot-${boots}`,
-      startedMs: nowMs,
-      startedAtMs: nowMs + aheadMs,
-      sequence: 0,
-      dueMs: nowMs,
-    };
+/** The reader's answer at a time to come: Redis does not know yet that keys will have expired by then. */
+async function askReaderAt(redis: Redis, nowMs: number) {
+  const names = [...(await redis.keys("service:*")), ...(await redis.keys("queue:*"))];
+  const pairs: [string, string][] = [];
+  for (const name of names) {
+    const expiresMs = await redis.pexpiretime(name);
+    if (expiresMs < 0 || nowMs < expiresMs) pairs.push([name, (await redis.get(name)) ?? ""]);
   }
-  start(startMs);
+  const answer = readerAnswer(pairs);
+  expect(readerAnswer(pairs.toReversed()), "the reader's answer depends on the order of KEYS").toEqual(
+    answer,
+  );
+  return answer;
+}
 
-  function beat(nowMs: number, cause: "interval" | "goodbye"): Sent {
-    run.sequence += 1;
-    const atMs = nowMs + aheadMs;
-    const components = [...states].map(([key, state]) => {
-      const [kind = "", name = ""] = key.split(" ");
-      return {
-        kind: kind === "queue" ? ("queue" as const) : ("service" as const),
-        name,
-        state,
-        observedAtMs: atMs,
-      };
+/** What may happen. Times are in ticks. */
+export type Action =
+  | { do: "wait"; ticks: number }
+  | { do: "set"; site: number; component: number; state: "up" | "down" | "unknown" }
+  | { do: "remove"; site: number; component: number }
+  | { do: "crash" | "goodbye" | "start"; site: number }
+  | { do: "set clock"; site: number; minutes: number }
+  | { do: "leave" | "return" | "block" | "open" | "empty redis" | "replay" };
+
+/** Two publishers, a broker, two subscribers and the old reader; time passes only in `wait`. Every tick is checked. */
+export function world(plain: Store, redis: Redis) {
+  let nowMs = Math.floor(Date.now() / 1_000) * 1_000;
+  const publishers: Publisher[] = [publisher("default", 1, nowMs), publisher("tsd", 2, nowMs)];
+  const names = ["service shared", "service extra", "service db-default", "queue inbox-tsd"];
+  let subscribers: ReturnType<typeof startSubscribers> | undefined = startSubscribers(plain);
+  let isBlocked = false;
+  const queue: Sent[] = [];
+  /** What was delivered, the newest last. */
+  const past: Sent[] = [];
+  const upSinceMs = new Map<string, number>();
+  let disturbedMs = nowMs;
+  let clockSetMs = nowMs;
+  /** When the clock by which format 1 orders its messages was last set back. */
+  let setBackMs = -Infinity;
+  let turn = 0;
+
+  async function act(action: Action): Promise<void> {
+    if (action.do === "wait") {
+      for (let tick = 0; tick < action.ticks; tick += 1) await pass();
+    } else if (await disturb(action)) {
+      disturbedMs = nowMs;
+    }
+  }
+
+  /** Returns whether something was done that may need time to be over. */
+  async function disturb(action: Exclude<Action, { do: "wait" }>): Promise<boolean> {
+    const isSettled = nowMs - clockSetMs > 4 * INTERVAL_MS;
+    switch (action.do) {
+      case "set":
+        publisherAt(action.site).set(names[action.component] ?? "", action.state);
+        upSinceMs.set(`${action.site} ${names[action.component]}`, action.state === "up" ? nowMs : Infinity);
+        return false;
+      case "remove":
+        publisherAt(action.site).remove(names[action.component] ?? "");
+        return true;
+      case "crash":
+      case "goodbye": {
+        const goodbye = publisherAt(action.site).stop(nowMs);
+        if (goodbye && action.do === "goodbye") queue.push(goodbye);
+        return true;
+      }
+      case "start":
+        // A clock that was set and that nobody could compare since tells nothing.
+        if (isSettled) publisherAt(action.site).start(nowMs);
+        return isSettled;
+      case "set clock":
+        return setClock(action);
+      case "leave":
+        if (isSettled) subscribers = undefined;
+        return isSettled;
+      case "return":
+        if (!subscribers) await comeBack();
+        return true;
+      case "block":
+        isBlocked ||= isSettled;
+        return true;
+      case "open":
+        isBlocked = false;
+        return true;
+      case "empty redis":
+        if (!subscribers && publishers.some(({ aheadMs }) => aheadMs > 0)) return false;
+        await redis.flushdb();
+        if (!subscribers) past.length = 0;
+        return false;
+      case "replay":
+        break;
+    }
+    await deliver(past.slice(-12), false);
+    return true;
+  }
+
+  function setClock({ site, minutes }: Extract<Action, { do: "set clock" }>): boolean {
+    const changed = publisherAt(site);
+    if (isBlocked || !subscribers || !changed.isAlive) return false;
+    if (site === 0 && minutes * 60_000 < changed.aheadMs) setBackMs = nowMs;
+    changed.aheadMs = minutes * 60_000;
+    clockSetMs = nowMs;
+    return true;
+  }
+
+  function publisherAt(index: number): Publisher {
+    const found = publishers[index];
+    if (!found) throw new Error("no such publisher");
+    return found;
+  }
+
+  async function pass(): Promise<void> {
+    nowMs += TICK_MS;
+    for (const publisher of publishers) queue.push(...publisher.beats(nowMs));
+    if (subscribers && !isBlocked) await take(queue.splice(0), false);
+    await sweep(false);
+    await check();
+  }
+
+  async function comeBack(): Promise<void> {
+    subscribers = startSubscribers(plain);
+    await sweep(true);
+    if (!isBlocked) await take(queue.splice(0), true);
+  }
+
+  async function take(messages: readonly Sent[], hasWaited: boolean): Promise<void> {
+    await deliver(messages, hasWaited);
+    past.push(...messages);
+    past.splice(0, Math.max(0, past.length - 100));
+  }
+
+  async function deliver(messages: readonly Sent[], hasWaited: boolean): Promise<void> {
+    for (let start = 0; start < messages.length; start += BATCH) {
+      const batch = messages.slice(start, start + BATCH);
+      const deliveries = batch.map(({ body }) => ({ body, receivedAtMs: nowMs, hasWaited }));
+      turn += 1;
+      await subscribers?.[turn % 2]?.take(deliveries, never);
+    }
+  }
+
+  async function sweep(isCatchingUp: boolean): Promise<void> {
+    for (const { store, memory } of subscribers ?? []) {
+      await sweepOnce({
+        store,
+        memory,
+        expectedSites: ["tsd"],
+        defaultSite: "none",
+        now: () => nowMs,
+        log,
+        outage,
+        isHolding: () => false,
+        isCatchingUp: () => isCatchingUp,
+      });
+    }
+  }
+
+  /** The newest word of each site. While the order of format 1 is lost, any that is not too old. */
+  function sayings(): Sent[][] {
+    return publishers.map(({ site }) => {
+      const ofSite = past.filter((message) => message.site === site);
+      const isOrderLost = site === "default" && nowMs - setBackMs < 3.5 * INTERVAL_MS;
+      return isOrderLost ? ofSite : ofSite.slice(-1);
     });
-    const body = encodeHeartbeat(
-      {
-        site,
-        bootId: run.bootId,
-        sequence: run.sequence,
-        startedAtMs: run.startedAtMs,
-        sentAtMs: atMs,
-        uptimeMs: nowMs - run.startedMs,
-        intervalMs: INTERVAL_MS,
-        cause,
-        hosts: components.filter(({ kind }) => kind === "service"),
-        queues: components.filter(({ kind }) => kind === "queue"),
-        services: [],
-        components,
-      },
-      format,
-    );
-    return { site, body, sentMs: nowMs, states: new Map(states) };
   }
 
-  return {
-    site,
-    get isAlive() {
-      return isAlive;
-    },
-    get aheadMs() {
-      return aheadMs;
-    },
-    set aheadMs(value) {
-      aheadMs = value;
-    },
-    set(name, state) {
-      hasChanged ||= states.get(name) !== state;
-      states.set(name, state);
-    },
-    remove(name) {
-      if (states.size > 1) states.delete(name);
-    },
-    stop(nowMs) {
-      if (!isAlive) return undefined;
-      isAlive = false;
-      return format === 2 ? beat(nowMs, "goodbye") : undefined;
-    },
-    start,
-    beats(nowMs) {
-      if (!isAlive) return [];
-      const isDue = nowMs >= run.dueMs;
-      if (isDue) run.dueMs += INTERVAL_MS;
-      const isSent = isDue || (hasChanged && format === 2);
-      if (isSent) hasChanged = false;
-      return isSent ? [beat(nowMs, "interval")] : [];
-    },
-  };
+  /** Whether a name may be said to be ok: each site that has it said that it is up, and not too long ago. */
+  function isKnownToBeUp(name: string, allowedMs: number): boolean {
+    const isUp = ({ states, sentMs }: Sent) => states.get(name) === "up" && nowMs - sentMs <= allowedMs;
+    const ofSites = sayings();
+    return (
+      ofSites.flat().some(isUp) &&
+      ofSites.every(
+        (ofSite) => ofSite.length === 0 || ofSite.some((said) => !said.states.has(name) || isUp(said)),
+      )
+    );
+  }
+
+  async function check(): Promise<void> {
+    const reader = await askReaderAt(redis, nowMs);
+    const told = new Map<string, string>([
+      ...Object.entries(reader.services).map(([name, status]) => [`service ${name}`, status] as const),
+      ...Object.entries(reader.queues).map(([name, status]) => [`queue ${name}`, status] as const),
+    ]);
+    const allowedMs = ALLOWED_MS + SLACK_MS;
+    const readerAllowedMs = allowedMs + (subscribers ? 0 : OK_OUTLIVES_MS);
+    for (const [name, status] of told) {
+      if (status === "OK")
+        expect(isKnownToBeUp(name, readerAllowedMs), `the reader says ${name} is ok`).toBe(true);
+    }
+    if (!subscribers) return;
+
+    const current = verdict(await plain.loadAll(), nowMs, strict, connected);
+    const reported = [...new Set(sayings().flatMap((ofSite) => [...(ofSite.at(-1)?.states.keys() ?? [])]))];
+    const isAllUp = reported.length > 0 && reported.every((name) => isKnownToBeUp(name, allowedMs));
+    if (current.isHealthy) expect(isAllUp, "/health says that all is well").toBe(true);
+    const body = heartbeatBody(current, ["tsd"]);
+    const { http, status } = reader;
+    expect({ http: body.status === "ALL_OK" ? 200 : 503, status: body.status }).toEqual({ http, status });
+
+    const isCalm = nowMs - disturbedMs > CALM_MS && !isBlocked && publishers.every(({ isAlive }) => isAlive);
+    if (!isCalm) return;
+    for (const name of reported) {
+      const isLongUp = [0, 1].every((site) => nowMs - (upSinceMs.get(`${site} ${name}`) ?? 0) > CALM_MS);
+      if (isLongUp) expect(told.get(name), `${name} has long been up and fresh`).toBe("OK");
+    }
+    expect([...told.keys()].toSorted(), "what is told of").toEqual(reported.toSorted());
+    if (isAllUp) expect(current.problems).toEqual([]);
+  }
+
+  return act;
 }
