@@ -58,7 +58,7 @@ export function readConfig(environment: Env) {
       tls: managementTls(env),
     },
     targets: env.PUBLISHER_CONFIG_PATH.targets,
-    warnings: env.PUBLISHER_CONFIG_PATH.warnings,
+    warnings: [...env.PUBLISHER_CONFIG_PATH.ignored, ...env.PUBLISHER_CONFIG_PATH.warnings],
     publishIntervalMs,
     publishOnChange: env.PUBLISH_ON_CHANGE,
     probeIntervalMs: env.PROBE_INTERVAL ?? Math.min(publishIntervalMs, MAX_PROBE_INTERVAL_S * 1000),
