@@ -3,6 +3,7 @@ import {
   brokerSettings,
   brokerTls,
   type BrokerTls,
+  brokerTopology,
   brokerVariables,
   clientCertificateCheck,
   modeVariable,
@@ -43,13 +44,7 @@ export function readConfig(environment: Env) {
   return {
     site: env.HEARTBEAT_SITE,
     broker,
-    topology: {
-      exchange: env.RABBITMQ_EXCHANGE,
-      queue: env.RABBITMQ_QUEUE,
-      routingKey: env.RABBITMQ_ROUTING_KEY,
-      declare: env.RABBITMQ_DECLARE,
-      end: "publisher" as const,
-    },
+    topology: brokerTopology(env, "publisher"),
     management: {
       url: managementUrl(env),
       user: broker.user,
