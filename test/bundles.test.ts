@@ -19,6 +19,7 @@ describe("a stop", () => {
     const [httpPort] = await freePorts(1);
     const publisher = startBundle("publisher", {
       ...unreachable,
+      HTTP_PORT: "0",
       PUBLISHER_CONFIG_PATH: temporaryFile("publisher_config.json", JSON.stringify(config)),
     });
     const subscriber = startBundle("subscriber", {

@@ -29,9 +29,11 @@ import { parseTargets } from "./targets.ts";
 /** Upstream's default. */
 const PUBLISH_INTERVAL_S = 60;
 const MAX_PROBE_INTERVAL_S = 10;
-const PUBLISHER_CONFIG_PATH = "/publisher_config.json";
+export const DEFAULT_CONFIG_PATH = "/publisher_config.json";
 
 const DETAILS: readonly Detail[] = ["none", "code", "text"];
+
+export type Config = ReturnType<typeof readConfig>;
 
 /** @throws {ConfigError} with every problem of the environment and of publisher_config.json */
 export function readConfig(environment: Env) {
@@ -61,6 +63,7 @@ export function readConfig(environment: Env) {
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
+    logLevel: env.LOG_LEVEL,
   };
 }
 
@@ -87,7 +90,7 @@ const schema = z.object({
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
   PUBLISH_ON_CHANGE: flag(true),
-  PUBLISHER_CONFIG_PATH: targetsFile(PUBLISHER_CONFIG_PATH),
+  PUBLISHER_CONFIG_PATH: targetsFile(DEFAULT_CONFIG_PATH),
   PROBE_INTERVAL: seconds(undefined, 0.1, 86_400),
   PROBE_TIMEOUT: seconds(5_000, 0.1, 600),
   PROBE_CONCURRENCY: count(100, 1, 10_000),

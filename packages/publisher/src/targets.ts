@@ -8,7 +8,7 @@ import type { TcpTarget } from "./probes/tcp.ts";
 import { parseTagPattern } from "./tag-pattern.ts";
 
 /** What publisher_config.json asks to be watched. */
-interface Targets {
+export interface Targets {
   readonly hosts: readonly TcpTarget[];
   readonly queues: readonly QueueTarget[];
 }

@@ -1,0 +1,36 @@
+import v8 from "node:v8";
+import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { checkConfigCommand } from "./commands/check-config.ts";
+import { printHeartbeatCommand } from "./commands/print-heartbeat.ts";
+import { runPublisher } from "./run.ts";
+
+// Most of the time there is nothing to do: without this the heap grows for a speed that nobody needs.
+v8.setFlagsFromString("--optimize-for-size");
+
+const { env } = process;
+
+await runProgram(
+  {
+    name: packageJson.name,
+    version: packageJson.version,
+    summary: "looks at every component inside and publishes heartbeats over RabbitMQ",
+    serve: () => runPublisher(env),
+    commands: {
+      "check-config": checkConfigCommand(env),
+      "print-heartbeat": printHeartbeatCommand(env),
+    },
+    variables: {
+      RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
+      RABBITMQ_EXCHANGE: "where heartbeats are published (my_topic_exchange)",
+      RABBITMQ_ROUTING_KEY: "the key they are published with (service.heartbeat)",
+      PUBLISHER_CONFIG_PATH: "what is watched (/publisher_config.json)",
+      PUBLISH_INTERVAL: "seconds between two heartbeats (60)",
+      PROBE_INTERVAL: "seconds between two looks at each component (10)",
+      HEARTBEAT_SITE: "the site's name in its heartbeats (default)",
+      HEARTBEAT_FORMAT: "1: exactly upstream's message; 2: with this project's additions (2)",
+      LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
+    },
+  },
+  process.argv.slice(2),
+);
