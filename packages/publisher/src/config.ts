@@ -18,6 +18,7 @@ import {
   port,
   readTextFile,
   seconds,
+  text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
@@ -63,6 +64,7 @@ export function readConfig(environment: Env) {
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
+    http: env.HTTP_PORT === 0 ? undefined : { host: env.HTTP_HOST, port: env.HTTP_PORT },
     logLevel: env.LOG_LEVEL,
   };
 }
@@ -87,6 +89,8 @@ const schema = z.object({
   HEARTBEAT_SIGNING_KEY: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),
+  HTTP_HOST: text("127.0.0.1").transform(withoutBrackets),
+  HTTP_PORT: port(8081, { least: 0 }),
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
   PUBLISH_ON_CHANGE: flag(true),
@@ -125,6 +129,11 @@ function managementTls(env: Variables): BrokerTls {
   const url = env.RABBITMQ_MANAGEMENT_URL;
   const ownName = url === undefined ? undefined : new URL(url).hostname;
   return { ...brokerTls(env), ...(ownName !== undefined && { serverName: ownName }) };
+}
+
+/** An IPv6 address may be written as in a URL. */
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.+)\]$/, "$1");
 }
 
 function httpOrigin(text: string): string | undefined {

@@ -29,6 +29,7 @@ await runProgram(
       PROBE_INTERVAL: "seconds between two looks at each component (10)",
       HEARTBEAT_SITE: "the site's name in its heartbeats (default)",
       HEARTBEAT_FORMAT: "1: exactly upstream's message; 2: with this project's additions (2)",
+      HTTP_PORT: "where /livez and /readyz are answered (8081), 0: nowhere; with HTTP_HOST (127.0.0.1)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
     },
   },

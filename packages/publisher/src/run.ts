@@ -5,7 +5,9 @@ import type { Cause } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts";
 import { type Beats, startBeats } from "./beat.ts";
 import { readConfig } from "./config.ts";
+import { serveHttp } from "./http/server.ts";
 import { heartbeatMessages } from "./messages.ts";
+import { unreadyReasons } from "./readiness.ts";
 import { watchTargets } from "./watch-targets.ts";
 
 /** Runs the service until a signal. */
@@ -33,14 +35,29 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
   const { hosts, queues } = config.targets;
   log.info({ hosts: hosts.length, queues: queues.length, site: config.site }, "watching");
 
+  let confirmedAtMs: number | undefined;
+  if (config.http) {
+    const server = serveHttp({ ...config.http, log, unreadyReasons: reasons });
+    onStop(() => server.close());
+  }
+
   const nextMessage = heartbeatMessages({ ...config, targets: watch.targets });
   async function send(cause: Cause): Promise<void> {
     const { sequence, body, properties } = nextMessage(cause);
     log.debug({ sequence, cause, bytes: body.length }, "publishing heartbeat");
     await broker.publish(body, properties);
+    confirmedAtMs = performance.now();
   }
 
   await watch.firstLook;
   beats = startBeats({ intervalMs: config.publishIntervalMs, canSend: isConnected, send, log }, stopping);
   await once(stopping, "abort");
+
+  function reasons(): string[] {
+    return unreadyReasons({
+      isConnected: isConnected(),
+      confirmedAgoMs: confirmedAtMs === undefined ? undefined : performance.now() - confirmedAtMs,
+      intervalMs: config.publishIntervalMs,
+    });
+  }
 }
