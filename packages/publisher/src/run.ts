@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import type { Env } from "@pipeline-heartbeat/shared/config.ts";
 import type { Cause } from "@pipeline-heartbeat/shared/heartbeat.ts";
@@ -9,6 +10,9 @@ import { serveHttp } from "./http/server.ts";
 import { heartbeatMessages } from "./messages.ts";
 import { unreadyReasons } from "./readiness.ts";
 import { watchTargets } from "./watch-targets.ts";
+
+/** With the time that closing the connection may take, well below the deadline of a stop. */
+const GOODBYE_TIMEOUT_MS = 1_500;
 
 /** Runs the service until a signal. */
 export async function runPublisher(env: Env): Promise<void> {
@@ -29,6 +33,7 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
   });
   const isConnected = () => broker.connectedAtMs !== undefined;
   onStop(() => broker.close());
+  onStop(sayGoodbye);
 
   const onChange = () => config.publishOnChange && beats?.changed();
   const watch = watchTargets(config, { broker, log, onChange, onStop }, stopping);
@@ -52,6 +57,14 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
   await watch.firstLook;
   beats = startBeats({ intervalMs: config.publishIntervalMs, canSend: isConnected, send, log }, stopping);
   await once(stopping, "abort");
+
+  /** Tells why there is silence from now on. Who has not begun to speak has nothing to end; format 1 knows no such word. */
+  async function sayGoodbye(): Promise<void> {
+    if (!beats || !isConnected() || config.format === 1) return;
+    const tooLate = sleep(GOODBYE_TIMEOUT_MS, "too late" as const);
+    if ((await Promise.race([send("goodbye"), tooLate])) === "too late")
+      log.warn("goodbye was not confirmed");
+  }
 
   function reasons(): string[] {
     return unreadyReasons({
