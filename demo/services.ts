@@ -33,6 +33,7 @@ export function publisher(brokers: Brokers, config: object, settings: Settings, 
     PUBLISH_INTERVAL: String(settings.publishIntervalS),
     PROBE_INTERVAL: String(settings.probeIntervalS),
     HEARTBEAT_SITE: "demo",
+    HTTP_PORT: "0",
   });
 }
 

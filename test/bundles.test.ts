@@ -19,6 +19,7 @@ describe("a stop", () => {
     const [httpPort] = await freePorts(1);
     const publisher = startBundle("publisher", {
       ...unreachable,
+      HTTP_PORT: "0",
       PUBLISHER_CONFIG_PATH: temporaryFile("publisher_config.json", JSON.stringify(config)),
     });
     const subscriber = startBundle("subscriber", {
@@ -58,8 +59,8 @@ describe("bad configuration ends with 78 and tells every problem at once, withou
         "configuration error:",
         "  RABBITMQ_PORT: expected a port, 1 to 65535",
         "  HEARTBEAT_MODE: asks for the subscriber, this is the publisher: use the subscriber's image",
-        `  PUBLISHER_CONFIG_PATH: ${path}: heartbeat.hosts[0].port: expected a port, 1 to 65535`,
-        `  PUBLISHER_CONFIG_PATH: ${path}: heartbeat.hosts[0].name: must not have a ':'`,
+        `  PUBLISHER_CONFIG_PATH: ${path}: line 1, column 44: heartbeat.hosts[0].port: expected a port, 1 to 65535`,
+        `  PUBLISHER_CONFIG_PATH: ${path}: line 1, column 61: heartbeat.hosts[0].name: must not have a ':'`,
         "  PROBE_TIMEOUT: expected a number of seconds from 0.1 to 600",
         "",
       ].toSorted(),
@@ -117,7 +118,13 @@ test("the bundles stay small while they work", async () => {
   const { url, amqpUrl, publisher, subscriber } = await freshEnvironment();
   const path = fileURLToPath(new URL("../examples/fega-norway.publisher_config.json", import.meta.url));
   // Sixty looks and heartbeats, as many as in ten minutes with the defaults.
-  const hurry = { PUBLISHER_CONFIG_PATH: path, PROBE_INTERVAL: "0.2", PUBLISH_INTERVAL: "0.2" };
+  const [httpPort] = await freePorts(1);
+  const hurry = {
+    PUBLISHER_CONFIG_PATH: path,
+    PROBE_INTERVAL: "0.2",
+    PUBLISH_INTERVAL: "0.2",
+    HTTP_PORT: String(httpPort),
+  };
   const outside = startBundle("subscriber", subscriber);
   const inside = startBundle("publisher", { ...publisher, ...hurry });
   const connection = await connect(amqpUrl);
@@ -130,6 +137,9 @@ test("the bundles stay small while they work", async () => {
   await channel.consume(queue, () => (heartbeats += 1), { noAck: true });
   await vi.waitFor(() => expect(heartbeats).toBeGreaterThan(60), { timeout: 40_000, interval: 100 });
   await expectHealth(url, 5_000, ({ sites }) => expect(sites).toHaveLength(1));
+  for (let asked = 0; asked < 20; asked += 1) {
+    expect((await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status).toBe(200);
+  }
   expect(residentMegabytes(inside.child.pid)).toBeLessThan(90);
   expect(residentMegabytes(outside.child.pid)).toBeLessThan(110);
 });

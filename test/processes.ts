@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { inject, onTestFinished, vi } from "vitest";
 import { askHealth, type Health } from "../demo/health.ts";
@@ -22,8 +23,7 @@ export interface Bundle {
 
 /** Runs the built bundle of a service in a process of its own, ended with the test. */
 export function startBundle(service: Service, env: Env): Bundle {
-  const path = fileURLToPath(new URL(`../packages/${service}/dist/main.js`, import.meta.url));
-  const child = spawn(process.execPath, [path], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [bundlePath(service)], { env, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
   // Once the output is closed there is no more of it.
   const closed = once(child, "close");
@@ -38,6 +38,22 @@ export function startBundle(service: Service, env: Env): Bundle {
       return child.exitCode;
     },
   };
+}
+
+/** Runs a command of the built bundle to its end. */
+export async function runCommand(service: Service, args: readonly string[], env: Env, input = "") {
+  const child = spawn(process.execPath, [bundlePath(service), ...args], { env });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const closed = once(child, "close");
+  child.stdin.on("error", () => {}); // it may end without having read
+  child.stdin.end(input);
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  await closed;
+  return { exitCode: child.exitCode, stdout, stderr };
+}
+
+function bundlePath(service: Service): string {
+  return fileURLToPath(new URL(`../packages/${service}/dist/main.js`, import.meta.url));
 }
 
 /** Variables of both services for a vhost, a database and an HTTP port that no other test uses. */
@@ -57,7 +73,7 @@ export async function freshEnvironment() {
     amqpUrl,
     redisDb,
     url: `http://127.0.0.1:${httpPort}`,
-    publisher: { ...broker, RABBITMQ_MANAGEMENT_PORT: String(managementPort) },
+    publisher: { ...broker, RABBITMQ_MANAGEMENT_PORT: String(managementPort), HTTP_PORT: "0" },
     subscriber: {
       ...broker,
       REDIS_HOST: inject("redis").host,

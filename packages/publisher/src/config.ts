@@ -3,6 +3,7 @@ import {
   brokerSettings,
   brokerTls,
   type BrokerTls,
+  brokerTopology,
   brokerVariables,
   clientCertificateCheck,
   modeVariable,
@@ -17,6 +18,7 @@ import {
   port,
   readTextFile,
   seconds,
+  text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
@@ -28,9 +30,11 @@ import { parseTargets } from "./targets.ts";
 /** Upstream's default. */
 const PUBLISH_INTERVAL_S = 60;
 const MAX_PROBE_INTERVAL_S = 10;
-const PUBLISHER_CONFIG_PATH = "/publisher_config.json";
+export const DEFAULT_CONFIG_PATH = "/publisher_config.json";
 
 const DETAILS: readonly Detail[] = ["none", "code", "text"];
+
+export type Config = ReturnType<typeof readConfig>;
 
 /** @throws {ConfigError} with every problem of the environment and of publisher_config.json */
 export function readConfig(environment: Env) {
@@ -43,13 +47,7 @@ export function readConfig(environment: Env) {
   return {
     site: env.HEARTBEAT_SITE,
     broker,
-    topology: {
-      exchange: env.RABBITMQ_EXCHANGE,
-      queue: env.RABBITMQ_QUEUE,
-      routingKey: env.RABBITMQ_ROUTING_KEY,
-      declare: env.RABBITMQ_DECLARE,
-      end: "publisher" as const,
-    },
+    topology: brokerTopology(env, "publisher"),
     management: {
       url: managementUrl(env),
       user: broker.user,
@@ -58,7 +56,7 @@ export function readConfig(environment: Env) {
       tls: managementTls(env),
     },
     targets: env.PUBLISHER_CONFIG_PATH.targets,
-    warnings: env.PUBLISHER_CONFIG_PATH.warnings,
+    warnings: [...env.PUBLISHER_CONFIG_PATH.ignored, ...env.PUBLISHER_CONFIG_PATH.warnings],
     publishIntervalMs,
     publishOnChange: env.PUBLISH_ON_CHANGE,
     probeIntervalMs: env.PROBE_INTERVAL ?? Math.min(publishIntervalMs, MAX_PROBE_INTERVAL_S * 1000),
@@ -66,6 +64,8 @@ export function readConfig(environment: Env) {
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
+    http: env.HTTP_PORT === 0 ? undefined : { host: env.HTTP_HOST, port: env.HTTP_PORT },
+    logLevel: env.LOG_LEVEL,
   };
 }
 
@@ -89,10 +89,12 @@ const schema = z.object({
   HEARTBEAT_SIGNING_KEY: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),
+  HTTP_HOST: text("127.0.0.1").transform(withoutBrackets),
+  HTTP_PORT: port(8081, { least: 0 }),
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
   PUBLISH_ON_CHANGE: flag(true),
-  PUBLISHER_CONFIG_PATH: targetsFile(PUBLISHER_CONFIG_PATH),
+  PUBLISHER_CONFIG_PATH: targetsFile(DEFAULT_CONFIG_PATH),
   PROBE_INTERVAL: seconds(undefined, 0.1, 86_400),
   PROBE_TIMEOUT: seconds(5_000, 0.1, 600),
   PROBE_CONCURRENCY: count(100, 1, 10_000),
@@ -127,6 +129,11 @@ function managementTls(env: Variables): BrokerTls {
   const url = env.RABBITMQ_MANAGEMENT_URL;
   const ownName = url === undefined ? undefined : new URL(url).hostname;
   return { ...brokerTls(env), ...(ownName !== undefined && { serverName: ownName }) };
+}
+
+/** An IPv6 address may be written as in a URL. */
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.+)\]$/, "$1");
 }
 
 function httpOrigin(text: string): string | undefined {

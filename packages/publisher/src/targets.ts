@@ -1,51 +1,64 @@
 import { MAX_NAME_LENGTH } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { closest } from "fastest-levenshtein";
 import * as z from "zod";
+import { type Finding, finding, pathText, told } from "./finding.ts";
+import { isNote, type Json, parseJsonText, type Repeated } from "./json-text.ts";
 import type { QueueTarget } from "./probes/consumers.ts";
 import type { TcpTarget } from "./probes/tcp.ts";
 import { parseTagPattern } from "./tag-pattern.ts";
 
 /** What publisher_config.json asks to be watched. */
-interface Targets {
+export interface Targets {
   readonly hosts: readonly TcpTarget[];
   readonly queues: readonly QueueTarget[];
 }
 
-/** Problems and warnings name the place in the file (`heartbeat.hosts[0].port`), never the value that stands there. */
+/**
+ * Problems and warnings name the place in the file (`line 3, column 5: heartbeat.hosts[0].port`), never the value that
+ * stands there, and come in the order of the places.
+ */
 export type ParsedTargets =
-  | { readonly ok: true; readonly targets: Targets; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly targets: Targets;
+      /** What has no effect, such as a misspelt key: the service passes it over, as upstream does. */
+      readonly ignored: readonly string[];
+      readonly warnings: readonly string[];
+    }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** Reads the text of publisher_config.json. What upstream would ignore is a warning here, too. */
+/** Reads the text of publisher_config.json. */
 export function parseTargets(text: string): ParsedTargets {
-  let json: unknown;
-  try {
-    json = withoutNotes(JSON.parse(text.replace(/^\uFEFF/, "")));
-  } catch (error) {
-    return { ok: false, problems: [`is not JSON${positionIn(error)}`] };
-  }
-  const strict = strictFile.safeParse(json);
+  const json = parseJsonText(text);
+  if (!json.ok)
+    return {
+      ok: false,
+      problems: told([{ place: json.place, text: `is not JSON: unexpected ${json.unexpected}` }]),
+    };
+  const value = withoutNotes(json.value);
+  const strict = strictFile.safeParse(value);
   const issues = strict.success ? [] : strict.error.issues;
-  const problems = issues.filter((issue) => issue.code !== "unrecognized_keys").map(describe);
-  if (problems.length > 0) return { ok: false, problems };
-  const targets = looseFile.parse(json);
+  const ignored = [...issues.flatMap((issue) => unknownKeys(json, issue)), ...json.repeated.map(repeatedKey)];
+  const problems = issues
+    .filter((issue) => issue.code !== "unrecognized_keys")
+    .map((issue) => finding(json, issue.path, issue.message));
+  if (problems.length > 0) return { ok: false, problems: told([...problems, ...ignored]) };
+  const targets = looseFile.parse(value);
   if (targets.hosts.length + targets.queues.length === 0) {
-    return { ok: false, problems: ["heartbeat: has nothing to watch, neither hosts nor rmq_consumers"] };
+    const nothing = finding(json, ["heartbeat"], "has nothing to watch, neither hosts nor rmq_consumers");
+    return { ok: false, problems: told([nothing, ...ignored]) };
   }
-  return { ok: true, targets, warnings: [...issues.flatMap(describeUnknown), ...namelessHosts(targets)] };
+  return { ok: true, targets, ignored: told(ignored), warnings: told(namelessHosts(json, targets)) };
 }
 
-const KNOWN_KEYS = [
-  "heartbeat",
-  "hosts",
-  "rmq_consumers",
-  "host",
-  "port",
-  "name",
-  "queue",
-  "listeners",
-  "tag",
-];
+/** By the key of the object or list around them. */
+const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
+  "": ["heartbeat"],
+  heartbeat: ["hosts", "rmq_consumers"],
+  hosts: ["host", "port", "name"],
+  rmq_consumers: ["queue", "listeners"],
+  listeners: ["tag", "name"],
+};
 
 // Every object of the file is of one of the two: the strict one finds unknown keys, the loose one passes them over.
 const strictFile = fileSchema(z.strictObject);
@@ -117,44 +130,45 @@ function tagPattern() {
   });
 }
 
-/** Their address stands in the heartbeats in place of a name. */
-function namelessHosts({ hosts }: Targets): string[] {
-  return hosts.flatMap(({ name, host }, index) => {
-    return name === host
-      ? [`heartbeat.hosts[${index}]: has no name, so its address leaves the site in its place`]
-      : [];
-  });
-}
-
-/** Keys that begin with `_` are for people, `$schema` is for editors. */
+/** Keys that are not for the publisher are taken out. */
 function withoutNotes(json: unknown): unknown {
   if (Array.isArray(json)) return json.map(withoutNotes);
   if (typeof json !== "object" || json === null) return json;
-  const entries = Object.entries(json).filter(([key]) => !key.startsWith("_") && key !== "$schema");
+  const entries = Object.entries(json).filter(([key]) => !isNote(key));
   return Object.fromEntries(entries.map(([key, value]) => [key, withoutNotes(value)]));
 }
 
-function describe(issue: z.core.$ZodIssue): string {
-  return `${pathOf(issue.path)}: ${issue.message}`;
-}
-
-function describeUnknown(issue: z.core.$ZodIssue): string[] {
+function unknownKeys(json: Json, issue: z.core.$ZodIssue): Finding[] {
   if (issue.code !== "unrecognized_keys") return [];
+  const around = issue.path.findLast((part) => typeof part === "string") ?? "";
   return issue.keys.map((key) => {
-    const place = pathOf([...issue.path, key]);
-    return `${place}: unknown key, ignored; did you mean '${closest(key, KNOWN_KEYS)}'?`;
+    const path = [...issue.path, key];
+    const suggestion = closest(key, KNOWN_KEYS[around] ?? []);
+    return {
+      place: json.placeOfKey(path),
+      text: `${pathText(path)}: unknown key, ignored; did you mean '${suggestion}'?`,
+    };
   });
 }
 
-function pathOf(path: readonly PropertyKey[]): string {
-  if (path.length === 0) return "the file";
-  return path
-    .map((part, index) => (typeof part === "number" ? `[${part}]` : `${index > 0 ? "." : ""}${String(part)}`))
-    .join("");
+function repeatedKey({ path, place, first }: Repeated): Finding {
+  return {
+    place,
+    text: `${pathText(path)}: repeats the key of line ${first.line}; only the last of them counts`,
+  };
 }
 
-/** V8's message quotes the file, which may hold a secret by mistake: only the place is taken over. */
-function positionIn(error: unknown): string {
-  const place = error instanceof Error ? /line \d+ column \d+/.exec(error.message) : null;
-  return place ? ` (${place[0]})` : "";
+/** Their address stands in the heartbeats in place of a name. */
+function namelessHosts(json: Json, { hosts }: Targets): Finding[] {
+  return hosts.flatMap(({ name, host }, index) =>
+    name === host
+      ? [
+          finding(
+            json,
+            ["heartbeat", "hosts", index],
+            "has no name, so its address leaves the site in its place",
+          ),
+        ]
+      : [],
+  );
 }

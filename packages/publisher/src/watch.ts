@@ -98,9 +98,11 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
     let hasChanged = false;
     for (const [index, entry] of looked.entries.entries()) {
       const before = entry.belief;
-      entry.belief = believe(before, observations[index] ?? { state: "unknown" }, nowMs);
+      const seen = observations[index] ?? { state: "unknown" };
+      entry.belief = believe(before, seen, nowMs);
       hasChanged ||= entry.belief.state !== before.state;
       logChange(options.log, entry.target, before, entry.belief);
+      if (entry.belief.failedLooks === 1) logDoubt(options.log, entry.target, seen);
     }
     if (hasChanged) options.onChange();
   }
@@ -175,4 +177,8 @@ function logChange(log: Logger, { kind, name }: Target, before: Belief, after: B
   if (before.state === after.state) return;
   const { state, reason, detail } = after;
   log.info({ kind, component: name, from: before.state, to: state, reason, detail }, "component changed");
+}
+
+function logDoubt(log: Logger, { kind, name }: Target, { state, reason, detail }: Observation): void {
+  log.debug({ kind, component: name, seen: state, reason, detail }, "failure not believed yet");
 }

@@ -8,8 +8,10 @@ function problemsOf(file: unknown): string {
 }
 
 function warningsOf(file: unknown): string {
-  const parsed = parseTargets(JSON.stringify(file));
-  return parsed.ok ? parsed.warnings.join("\n") : `problems: ${parsed.problems.join("\n")}`;
+  const parsed = parseTargets(typeof file === "string" ? file : JSON.stringify(file));
+  return parsed.ok
+    ? [...parsed.ignored, ...parsed.warnings].join("\n")
+    : `problems: ${parsed.problems.join("\n")}`;
 }
 
 const host = { host: "db", port: "5432", name: "sda-db" };
@@ -20,7 +22,7 @@ test("the file of FEGA-Norway is taken as it is", () => {
   const path = new URL("../../../examples/fega-norway.publisher_config.json", import.meta.url);
   const parsed = parseTargets(readFileSync(path, "utf8"));
   if (!parsed.ok) throw new Error(parsed.problems.join());
-  expect(parsed.warnings).toEqual([]);
+  expect([...parsed.ignored, ...parsed.warnings]).toEqual([]);
   expect(parsed.targets.hosts).toEqual([
     { name: "sda-doa", host: "doa", port: 8080 },
     { name: "sda-db", host: "db", port: 5432 },
@@ -158,6 +160,62 @@ test("unknown keys are warned about, with the nearest known key, and do no harm"
   const warnings = warningsOf(odd);
   expect(warnings).toContain("heartbeat.hosts[0].prot: unknown key, ignored; did you mean 'port'?");
   expect(warnings).toContain("heartbeat.rmq_consumer: unknown key, ignored; did you mean 'rmq_consumers'?");
+});
+
+test.each([
+  {
+    where: "at the top",
+    file: { ...file({ hosts: [host] }), tag: 1 },
+    says: "tag: unknown key, ignored; did you mean 'heartbeat'",
+  },
+  {
+    where: "in a host",
+    file: file({ hosts: [{ ...host, nmae: 1 }] }),
+    says: "[0].nmae: unknown key, ignored; did you mean 'name'",
+  },
+  {
+    where: "in a queue",
+    file: file({ rmq_consumers: [{ ...consumer, tag: 1 }] }),
+    says: "[0].tag: unknown key, ignored; did you mean 'queue'",
+  },
+  {
+    where: "in a listener",
+    file: file({ rmq_consumers: [{ queue: "a", listeners: [{ tag: "a", name: "a", nam: 1 }] }] }),
+    says: "listeners[0].nam: unknown key, ignored; did you mean 'name'",
+  },
+  {
+    where: "of an odd form",
+    file: { ...file({ hosts: [host] }), "a\nb": 1 },
+    says: '["a\\nb"]: unknown key',
+  },
+])("a suggestion is a key that may stand $where", ({ file, says }) => {
+  expect(warningsOf(file)).toContain(says);
+});
+
+test("an unknown key is told beside the problems that it may have caused, in the order of the lines", () => {
+  const text = `{
+  "heartbeat": {
+    "hosts": [{ "host": "db", "prot": 5432, "name": "sda:db" }],
+    "rmq_consumer": []
+  }
+}`;
+  expect(problemsOf(text).split("\n")).toEqual([
+    "line 3, column 15: heartbeat.hosts[0].port: expected a port, 1 to 65535",
+    "line 3, column 31: heartbeat.hosts[0].prot: unknown key, ignored; did you mean 'port'?",
+    "line 3, column 53: heartbeat.hosts[0].name: must not have a ':'",
+    "line 4, column 5: heartbeat.rmq_consumer: unknown key, ignored; did you mean 'rmq_consumers'?",
+  ]);
+});
+
+test("a key that occurs twice is told: only the last of the two counts", () => {
+  const text = `{ "heartbeat": {
+  "hosts": [{ "host": "db", "port": 1, "name": "a" }],
+  "hosts": [{ "host": "db", "port": 1, "name": "b" }]
+} }`;
+  expect(warningsOf(text)).toBe(
+    "line 3, column 3: heartbeat.hosts: repeats the key of line 2; only the last of them counts",
+  );
+  expect(parseTargets(text)).toMatchObject({ ok: true, targets: { hosts: [{ name: "b" }] } });
 });
 
 test("a host without a name is warned about: its address leaves the site", () => {

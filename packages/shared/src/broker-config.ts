@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { type Env, flag, oneOf, optionalFile, optionalText, port, text } from "./config.ts";
-import type { Declare } from "./topology.ts";
+import { type Env, flag, oneOf, optionalFile, optionalText, port, text, variable } from "./config.ts";
+import type { Declare, Topology } from "./topology.ts";
 
 export interface BrokerSettings {
   readonly host: string;
@@ -37,7 +37,7 @@ export const brokerVariables = {
   RABBITMQ_VHOST: text("/"),
   RABBITMQ_EXCHANGE: text("my_topic_exchange"),
   RABBITMQ_QUEUE: text("my_queue"),
-  RABBITMQ_ROUTING_KEY: text("service.heartbeat"),
+  RABBITMQ_ROUTING_KEY: variable("some text", (value) => value, "service.heartbeat"),
   RABBITMQ_DECLARE: oneOf(DECLARE, "all"),
 };
 
@@ -61,6 +61,17 @@ export function brokerSettings(env: BrokerVariables): BrokerSettings {
     password: env.RABBITMQ_PASS,
     vhost: env.RABBITMQ_VHOST,
     tls: env.RABBITMQ_TLS ? brokerTls(env) : undefined,
+  };
+}
+
+/** An empty routing key stands for the queue's name, as in upstream's publisher. */
+export function brokerTopology(env: BrokerVariables, end: Topology["end"]): Topology {
+  return {
+    exchange: env.RABBITMQ_EXCHANGE,
+    queue: env.RABBITMQ_QUEUE,
+    routingKey: env.RABBITMQ_ROUTING_KEY || env.RABBITMQ_QUEUE,
+    declare: env.RABBITMQ_DECLARE,
+    end,
   };
 }
 

@@ -6,6 +6,7 @@ import * as z from "zod";
 import {
   brokerSecrets,
   brokerSettings,
+  brokerTopology,
   brokerVariables,
   clientCertificateCheck,
 } from "../src/broker-config.ts";
@@ -68,6 +69,14 @@ describe("broker variables", () => {
       options,
     );
     expect(brokerSettings(env)).toMatchObject({ amqpPort: 5671, tls: { serverName: "mq", ca: undefined } });
+  });
+
+  test("an empty routing key stands for the queue's name", () => {
+    const routingKeyOf = (env: Env) =>
+      brokerTopology(parseConfig(brokerSchema, env, options), "subscriber").routingKey;
+    expect(routingKeyOf({ RABBITMQ_ROUTING_KEY: "", RABBITMQ_QUEUE: "heartbeats" })).toBe("heartbeats");
+    expect(routingKeyOf({ RABBITMQ_ROUTING_KEY: "a.b", RABBITMQ_QUEUE: "heartbeats" })).toBe("a.b");
+    expect(routingKeyOf({})).toBe("service.heartbeat");
   });
 
   test("the password may come from a file, less one newline at its end", () => {

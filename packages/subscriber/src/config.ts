@@ -1,6 +1,7 @@
 import {
   brokerSecrets,
   brokerSettings,
+  brokerTopology,
   brokerVariables,
   clientCertificateCheck,
   modeVariable,
@@ -32,13 +33,7 @@ export function readConfig(environment: Env) {
   });
   return {
     broker: brokerSettings(env),
-    topology: {
-      exchange: env.RABBITMQ_EXCHANGE,
-      queue: env.RABBITMQ_QUEUE,
-      routingKey: env.RABBITMQ_ROUTING_KEY,
-      declare: env.RABBITMQ_DECLARE,
-      end: "subscriber" as const,
-    },
+    topology: brokerTopology(env, "subscriber"),
     redis: {
       host: env.REDIS_HOST,
       port: env.REDIS_PORT,

@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import type { Command } from "@pipeline-heartbeat/shared/command-line.ts";
+import type { Env } from "@pipeline-heartbeat/shared/config.ts";
+import { pino } from "pino";
+import { readConfig } from "../config.ts";
+import { heartbeatMessages } from "../messages.ts";
+import { watchTargets } from "../watch-targets.ts";
+
+const STDERR = 2;
+/** So many time-outs, and what has not been looked at by then, as for a very long list of silent hosts, is told as such. */
+const MAX_TIMEOUTS = 2;
+
+/**
+ * Prints the first heartbeat that the service would send in this environment, and sends nothing. As in the service it
+ * is composed after one look: what failed is `unknown`, because it takes a second look to believe it.
+ */
+export function printHeartbeatCommand(env: Env): Command {
+  return {
+    usage: "",
+    summary: "looks once at everything and prints the bytes that would leave; nothing is sent",
+    async run(args) {
+      parseArgs({ args: [...args] });
+      const config = readConfig(env);
+      const log = pino(
+        { name: "publisher", level: config.logLevel },
+        pino.destination({ fd: STDERR, sync: true }),
+      );
+      for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
+
+      const stopping = new AbortController();
+      const watch = watchTargets(
+        config,
+        {
+          broker: undefined,
+          log,
+          onChange: () => {},
+          onStop: (release) => stopping.signal.addEventListener("abort", release),
+        },
+        stopping.signal,
+      );
+      const nextMessage = heartbeatMessages({ ...config, targets: watch.targets });
+      await Promise.race([watch.firstLook, sleep(MAX_TIMEOUTS * config.probeTimeoutMs)]);
+      process.stdout.write(nextMessage("interval").body);
+      stopping.abort();
+      return 0;
+    },
+  };
+}

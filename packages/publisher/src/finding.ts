@@ -1,0 +1,36 @@
+import type { Json, Path, Place } from "./json-text.ts";
+
+/** Something to say about a place in a file, never with the value that stands there. */
+export interface Finding {
+  /** Undefined when it cannot be told. */
+  readonly place: Place | undefined;
+  readonly text: string;
+}
+
+/** About the value at `path` or, when it is missing, about the place where it belongs. */
+export function finding(json: Json, path: Path, message: string): Finding {
+  return { place: json.placeOfValue(path), text: `${pathText(path)}: ${message}` };
+}
+
+/** A line for each, such as `line 3, column 5: heartbeat.hosts[0].port: expected a port`, in the order of the places. */
+export function told(findings: readonly Finding[]): string[] {
+  return findings.toSorted(byPlace).map(({ place, text }) => {
+    return place ? `line ${place.line}, column ${place.column}: ${text}` : text;
+  });
+}
+
+function byPlace({ place: a }: Finding, { place: b }: Finding): number {
+  return (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0);
+}
+
+/** Such as `heartbeat.hosts[0].port`. */
+export function pathText(path: Path): string {
+  return path.length === 0 ? "the file" : path.map(partText).join("");
+}
+
+function partText(part: PropertyKey, index: number): string {
+  if (typeof part === "number") return `[${part}]`;
+  const key = String(part);
+  if (!/^[\w$-]+$/.test(key)) return `[${JSON.stringify(key)}]`;
+  return index > 0 ? `.${key}` : key;
+}

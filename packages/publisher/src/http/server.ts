@@ -1,0 +1,80 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import type { Logger } from "pino";
+
+export interface HttpOptions {
+  /** A name or an address, of IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** What keeps the publisher from doing its work, in words; empty when nothing does. */
+  readonly unreadyReasons: () => string[];
+  readonly log: Logger;
+}
+
+export interface HttpServer {
+  /** Ends what is under way as well. */
+  close(): void;
+}
+
+const MAX_HEADER_BYTES = 8 * 1024;
+const MAX_CONNECTIONS = 32;
+/** From the connect to the end of the request. */
+const REQUEST_TIMEOUT_MS = 3_000;
+const TIMEOUT_CHECK_MS = 500;
+
+/**
+ * /livez and /readyz tell about this service alone. Node's own server: two routes are worth no library's memory.
+ * An address that cannot be had is one warning: the heartbeats matter more.
+ */
+export function serveHttp({ host, port, unreadyReasons, log }: HttpOptions): HttpServer {
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on("request", (request, response) => answer(request, response, unreadyReasons));
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  server.on("error", (error) => {
+    const code = errorCode(error) ?? String(error);
+    // One connection that could not be accepted, as for want of file descriptors.
+    if (server.listening) return log.debug({ code }, "http connection failed");
+    log.warn(
+      { cause: `HTTP_HOST, HTTP_PORT: cannot listen at ${address} (${code})` },
+      "going on without http",
+    );
+  });
+  server.listen({ host, port }, () => log.info({ address }, "listening"));
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, unreadyReasons: () => string[]): void {
+  const [path] = (request.url ?? "").split("?");
+  if (path !== "/livez" && path !== "/readyz") return reply(response, 404, { error: "not found" });
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("allow", "GET, HEAD");
+    return reply(response, 405, { error: "method not allowed" });
+  }
+  if (path === "/livez") return reply(response, 200, { status: "pass" });
+  const reasons = unreadyReasons();
+  if (reasons.length === 0) reply(response, 200, { status: "pass", reasons });
+  else reply(response, 503, { status: "fail", reasons });
+}
+
+function reply(response: ServerResponse, statusCode: number, body: object): void {
+  const text = JSON.stringify(body);
+  response.writeHead(statusCode, {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store",
+    // Whoever asks comes every few seconds at most: nothing is kept open for the next time.
+    connection: "close",
+  });
+  response.end(text);
+}
