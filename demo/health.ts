@@ -3,10 +3,13 @@ import * as z from "zod";
 const healthSchema = z.object({
   status: z.string(),
   problems: z.array(z.string()),
+  warnings: z.array(z.string()),
   sites: z.array(
     z.object({
       site: z.string(),
       state: z.string(),
+      cause: z.string().optional(),
+      deadline: z.string(),
       components: z.array(
         z.object({
           kind: z.string(),
