@@ -1,9 +1,34 @@
 import { errorCode } from "./error-code.ts";
+import { shownCertificates } from "./shown-certificate.ts";
+import { isUnverified, type ShownCertificate, tlsProblem } from "./tls-problem.ts";
+import type { TlsSettings } from "./tls.ts";
 
-/** Why there is no connection to `host:port`, in one line for the operator. */
-export function connectionProblem(error: unknown, host: string, port: number): string {
-  const at = `${host}:${port}`;
-  switch (errorCode(error)) {
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsSettings | undefined;
+}
+
+/** Where an http or https URL leads. `host` is without the brackets of an IPv6 address, as certificates have it. */
+export function endpointOf(url: string, tls: TlsSettings | undefined): Endpoint {
+  const { protocol, hostname, port } = new URL(url);
+  const isTls = protocol === "https:";
+  return {
+    host: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: Number(port) || (isTls ? 443 : 80),
+    tls: isTls ? tls : undefined,
+  };
+}
+
+/** Why there is no connection, in one line for the operator. */
+export function connectionProblem(
+  error: unknown,
+  { host, port, tls }: Endpoint,
+  shown?: readonly ShownCertificate[],
+): string {
+  const at = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const code = errorCode(error);
+  switch (code) {
     case "ECONNREFUSED":
       return `nothing listens at ${at} (connection refused)`;
     case "ENOTFOUND":
@@ -13,7 +38,20 @@ export function connectionProblem(error: unknown, host: string, port: number): s
       return `${at} does not answer`;
     case "ECONNRESET":
       return `${at} reset the connection (is it the right port, with TLS on both sides or on neither?)`;
-    default:
-      return `${at}: ${error instanceof Error ? error.message : String(error)}`;
+    default: {
+      const text = error instanceof Error ? error.message : String(error);
+      // The words of Node's HTTP parser and of amqplib.
+      if (code?.startsWith("HPE_") || text.startsWith("Socket closed abruptly")) {
+        return `${at} speaks something else (is it the right port, with TLS on both sides or on neither?)`;
+      }
+      return tlsProblem(error, { at, tls, shown }) ?? `${at}: ${text}`;
+    }
   }
+}
+
+/** The same, and where the server's certificate is not accepted, with its issuer and dates: the server is asked again. */
+export async function explainedConnectionProblem(error: unknown, endpoint: Endpoint): Promise<string> {
+  const { host, port, tls } = endpoint;
+  const shown = tls && isUnverified(error) ? await shownCertificates(host, port, tls) : undefined;
+  return connectionProblem(error, endpoint, shown);
 }

@@ -2,7 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { text } from "node:stream/consumers";
 import { Transform } from "node:stream";
-import type { BrokerTls } from "@pipeline-heartbeat/shared/broker-config.ts";
+import { type TlsSettings, tlsOptions } from "@pipeline-heartbeat/shared/tls.ts";
 
 export interface HttpReply {
   readonly statusCode: number;
@@ -10,7 +10,7 @@ export interface HttpReply {
 }
 
 export interface HttpClientOptions {
-  readonly tls: BrokerTls | undefined;
+  readonly tls: TlsSettings | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly maxConnections: number;
   readonly maxReplyBytes: number;
@@ -26,15 +26,13 @@ export interface HttpClient {
 export function httpClient({ tls, headers, maxConnections, maxReplyBytes }: HttpClientOptions): HttpClient {
   const keep = { keepAlive: true, maxSockets: maxConnections };
   const plainAgent = new http.Agent(keep);
-  const tlsAgent = new https.Agent({
-    ...keep,
-    ...(tls && { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName }),
-  });
+  // A resumed session would spare the server the check of its certificate.
+  const tlsAgent = new https.Agent({ ...keep, rejectUnauthorized: true, maxCachedSessions: 0 });
 
   return {
     async get(url, signal) {
       const request = url.startsWith("https:")
-        ? https.get(url, { agent: tlsAgent, headers, signal })
+        ? https.get(url, { agent: tlsAgent, headers, signal, ...(tls && tlsOptions(tls)) })
         : http.get(url, { agent: plainAgent, headers, signal });
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
         // It stays attached: an error that comes after the reply would be uncaught.
