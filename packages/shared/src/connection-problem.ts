@@ -37,16 +37,27 @@ export function connectionProblem(
     case "ETIMEDOUT":
       return `${at} does not answer`;
     case "ECONNRESET":
-      return `${at} reset the connection (is it the right port, with TLS on both sides or on neither?)`;
+      return `${at} reset the connection ${whatToLookAt(tls)}`;
     default: {
       const text = error instanceof Error ? error.message : String(error);
       // The words of Node's HTTP parser and of amqplib.
-      if (code?.startsWith("HPE_") || text.startsWith("Socket closed abruptly")) {
-        return `${at} speaks something else (is it the right port, with TLS on both sides or on neither?)`;
+      if (text.startsWith("Socket closed abruptly"))
+        return `${at} closed the connection ${whatToLookAt(tls)}`;
+      if (code?.startsWith("HPE_")) {
+        return `${at} speaks something else ${whatToLookAt(tls)}`;
       }
       return tlsProblem(error, { at, tls, shown }) ?? `${at}: ${text}`;
     }
   }
+}
+
+/** Some servers hang up instead of saying why. */
+function whatToLookAt(tls: TlsSettings | undefined): string {
+  if (!tls) return "(is it the right port, and one without TLS?)";
+  const certificate = tls.cert
+    ? `does it accept the client certificate ${tls.cert.path}?`
+    : "does it demand a client certificate?";
+  return `(is it the right port, and ${certificate})`;
 }
 
 /** The same, and where the server's certificate is not accepted, with its issuer and dates: the server is asked again. */
