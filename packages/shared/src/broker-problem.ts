@@ -11,5 +11,7 @@ export async function brokerProblem(error: unknown, settings: BrokerSettings): P
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
     return `${at} refuses vhost '${vhost}' to user '${user}' (does it exist, may the user enter, is a limit reached?)`;
   }
+  const words = /\d{3} \([A-Z-]+\) with message "(.*)"/s.exec(text)?.[1];
+  if (words !== undefined) return `${at}: ${words}`;
   return await explainedConnectionProblem(error, { host, port: amqpPort, tls });
 }

@@ -128,7 +128,7 @@ function handshakeProblem(fault: string, { at, tls }: TlsEndpoint): string {
   if (/wrong version number|packet length too long|http request/.test(fault)) {
     return `${at} does not speak TLS (is it the right port?)`;
   }
-  if (/alert unrecognized name/.test(fault)) return `${at} does not serve the name '${tls?.serverName}'`;
+  if (/unrecognized name/.test(fault)) return `${at} does not serve the name '${tls?.serverName}'`;
   if (CLIENT_CERTIFICATE_ALERT.test(fault)) {
     return cert === undefined
       ? `${at} demands a client certificate, and none is set (${fault})`
