@@ -37,7 +37,7 @@ function publishAlways(settings: BrokerSettings, used = publisher) {
       () => {}, // told by the session
     );
   };
-  const open = async () => void setImmediate(trySend);
+  const open = async () => void setImmediate(() => void trySend());
   const session: { broker: Broker; lines: string[] } = startSession(settings, { topology: used, open });
   return { ...session, sent: () => sent, attempts: () => attempts };
 }
@@ -179,6 +179,7 @@ describe("a missing object", () => {
     await channel.assertExchange(subscriber.exchange, "topic");
     await channel.assertQueue(subscriber.queue);
     await untilConnected(broker);
+    expect(outages(lines)).toHaveLength(1);
   });
 });
 
