@@ -65,7 +65,12 @@ export async function tlsProxy(
       return connections;
     },
     askedNames,
-    show: (next) => server.setSecureContext({ ...pair(next), ...clientOptions }),
+    show(next) {
+      // With other keys no client could resume a session that it began under the certificate of before.
+      const ticketKeys = server.getTicketKeys();
+      server.setSecureContext({ ...pair(next), ...clientOptions });
+      server.setTicketKeys(ticketKeys);
+    },
     disconnectAll,
   };
 }

@@ -61,11 +61,20 @@ describe("the management API by https", () => {
       asked: undefined,
     },
     { what: "another name than the host's", host: "127.0.0.1", name: "localhost", asked: "localhost" },
-    { what: "an address as another name", host: "localhost", name: "127.0.0.1", asked: "localhost" },
-  ])("answers: $what", async ({ host, name, asked }) => {
-    const { port, askedNames } = await apiBehindTls(server);
+    {
+      what: "an address as another name",
+      host: "localhost",
+      name: "127.0.0.1",
+      asked: "localhost",
+      altNames: ["IP:127.0.0.1"],
+    },
+  ])("answers: $what", async ({ host, name, asked, altNames }) => {
+    const certificate = altNames ? authority.issue({ name: "by-address", altNames }) : server;
+    const { port, askedNames } = await apiBehindTls(certificate);
     const api = apiAt(`https://${host}:${port}`, tlsWith(authority.certPath, name));
     expect(await api.seesAllConsumers(soon())).toBe(true);
+    expect(await api.seesAllConsumers(soon())).toBe(true);
+    // One connection does for both.
     expect(askedNames).toEqual([asked]);
   });
 
@@ -142,9 +151,11 @@ describe("the management API by https", () => {
     const api = apiAt(`https://localhost:${proxy.port}`, tlsWith(authority.certPath));
     expect(await api.seesAllConsumers(soon())).toBe(true);
     proxy.show(expired);
-    proxy.disconnectAll();
-    await vi.waitFor(async () => await expect(api.seesAllConsumers(soon())).rejects.toThrow("expired at"), {
-      timeout: 5_000,
-    });
+    // The first goes over the connection that was kept, the second needs one of its own.
+    const asked = await Promise.allSettled([api.seesAllConsumers(soon()), api.seesAllConsumers(soon())]);
+    expect(asked.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    expect(String(asked.map((result) => result.status === "rejected" && result.reason))).toContain(
+      "expired at",
+    );
   });
 });

@@ -14,7 +14,12 @@ export interface TlsSettings {
 }
 
 /** Node's options for one connection, with the files as they are at this moment. */
-export function tlsOptions({ ca, cert, key, serverName }: TlsSettings) {
+export function tlsOptions(settings: TlsSettings) {
+  return { ...tlsChecks(settings), ...tlsFiles(settings) };
+}
+
+/** What is demanded of a server, and the same for every connection. */
+export function tlsChecks({ serverName }: TlsSettings) {
   return {
     // Said outright: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would silently turn the default off.
     rejectUnauthorized: true,
@@ -22,6 +27,12 @@ export function tlsOptions({ ca, cert, key, serverName }: TlsSettings) {
     ...(isIP(serverName) === 0 && { servername: serverName }),
     checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
       checkServerIdentity(serverName, certificate),
+  };
+}
+
+/** The contents of the files at this moment. */
+export function tlsFiles({ ca, cert, key }: TlsSettings) {
+  return {
     ...(ca && { ca: ca.read() }),
     ...(cert && { cert: cert.read() }),
     ...(key && { key: key.read() }),

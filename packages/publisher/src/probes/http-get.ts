@@ -2,7 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { text } from "node:stream/consumers";
 import { Transform } from "node:stream";
-import { type TlsSettings, tlsOptions } from "@pipeline-heartbeat/shared/tls.ts";
+import { tlsChecks, tlsFiles, type TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 
 export interface HttpReply {
   readonly statusCode: number;
@@ -26,13 +26,19 @@ export interface HttpClient {
 export function httpClient({ tls, headers, maxConnections, maxReplyBytes }: HttpClientOptions): HttpClient {
   const keep = { keepAlive: true, maxSockets: maxConnections };
   const plainAgent = new http.Agent(keep);
-  // A resumed session would spare the server the check of its certificate.
-  const tlsAgent = new https.Agent({ ...keep, rejectUnauthorized: true, maxCachedSessions: 0 });
+  const tlsAgent = new https.Agent({
+    ...keep,
+    // A resumed session would spare the server the check of its certificate.
+    maxCachedSessions: 0,
+    rejectUnauthorized: true,
+    // A check that came with each request would have Node keep no connection.
+    ...(tls && tlsChecks(tls)),
+  });
 
   return {
     async get(url, signal) {
       const request = url.startsWith("https:")
-        ? https.get(url, { agent: tlsAgent, headers, signal, ...(tls && tlsOptions(tls)) })
+        ? https.get(url, { agent: tlsAgent, headers, signal, ...(tls && tlsFiles(tls)) })
         : http.get(url, { agent: plainAgent, headers, signal });
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
         // It stays attached: an error that comes after the reply would be uncaught.
