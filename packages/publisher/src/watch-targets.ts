@@ -32,7 +32,10 @@ export function watchTargets(config: Config, options: WatchTargetsOptions, stopp
   const outage = outageLog("management API", log);
   return startWatch(
     {
-      probes: [...hosts.map(tcpProbe), ...(queues.length > 0 ? [withOutageLog(consumers, outage, stopping)] : [])],
+      probes: [
+        ...hosts.map(tcpProbe),
+        ...(queues.length > 0 ? [withOutageLog(consumers, outage, stopping)] : []),
+      ],
       intervalMs: config.probeIntervalMs,
       timeoutMs: config.probeTimeoutMs,
       concurrency: config.probeConcurrency,
