@@ -2,11 +2,11 @@ import {
   brokerSecrets,
   brokerSettings,
   brokerTls,
-  type BrokerTls,
   brokerTopology,
   brokerVariables,
   clientCertificateCheck,
   modeVariable,
+  unusedTls,
 } from "@pipeline-heartbeat/shared/broker-config.ts";
 import {
   count,
@@ -21,8 +21,10 @@ import {
   text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
+import { endpointOf } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
+import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 import type { Detail } from "./compose.ts";
 import { parseTargets } from "./targets.ts";
@@ -56,7 +58,11 @@ export function readConfig(environment: Env) {
       tls: managementTls(env),
     },
     targets: env.PUBLISHER_CONFIG_PATH.targets,
-    warnings: [...env.PUBLISHER_CONFIG_PATH.ignored, ...env.PUBLISHER_CONFIG_PATH.warnings],
+    warnings: [
+      ...env.PUBLISHER_CONFIG_PATH.ignored,
+      ...env.PUBLISHER_CONFIG_PATH.warnings,
+      ...unusedTls(env, managementUrl(env).startsWith("https:")),
+    ],
     publishIntervalMs,
     publishOnChange: env.PUBLISH_ON_CHANGE,
     probeIntervalMs: env.PROBE_INTERVAL ?? Math.min(publishIntervalMs, MAX_PROBE_INTERVAL_S * 1000),
@@ -124,11 +130,12 @@ function managementUrl(env: Variables): string {
   return `${protocol}://${host}:${env.RABBITMQ_MANAGEMENT_PORT ?? standardPort}`;
 }
 
-/** Whether it is used depends on the URL alone. An address of its own has a name of its own. */
-function managementTls(env: Variables): BrokerTls {
+/** Whether it is used depends on the URL alone. A host of its own has a name of its own. */
+function managementTls(env: Variables): TlsSettings {
+  const tls = brokerTls(env);
   const url = env.RABBITMQ_MANAGEMENT_URL;
-  const ownName = url === undefined ? undefined : new URL(url).hostname;
-  return { ...brokerTls(env), ...(ownName !== undefined && { serverName: ownName }) };
+  const host = url === undefined ? env.RABBITMQ_HOST : endpointOf(url, tls).host;
+  return host === env.RABBITMQ_HOST ? tls : { ...tls, serverName: host };
 }
 
 /** An IPv6 address may be written as in a URL. */

@@ -50,6 +50,7 @@ export type Reason =
   | "consumer_inactive"
   | "list_empty_after_connect"
   | "management_unreachable"
+  | "tls_failed"
   | "management_refused"
   | "management_failed"
   | "statistics_disabled";

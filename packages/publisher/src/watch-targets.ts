@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "@pipeline-heartbeat/shared/broker.ts";
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { consumersProbe } from "./probes/consumers.ts";
 import { management } from "./probes/management.ts";
+import { withOutageLog } from "./probes/outage-probe.ts";
 import { tcpProbe } from "./probes/tcp.ts";
 import { startWatch, type Watch } from "./watch.ts";
 
@@ -27,9 +29,13 @@ export function watchTargets(config: Config, options: WatchTargetsOptions, stopp
     brokerConnectedAtMs: () => broker?.connectedAtMs,
     now: Date.now,
   });
+  const outage = outageLog("management API", log);
   return startWatch(
     {
-      probes: [...hosts.map(tcpProbe), ...(queues.length > 0 ? [consumers] : [])],
+      probes: [
+        ...hosts.map(tcpProbe),
+        ...(queues.length > 0 ? [withOutageLog(consumers, outage, stopping)] : []),
+      ],
       intervalMs: config.probeIntervalMs,
       timeoutMs: config.probeTimeoutMs,
       concurrency: config.probeConcurrency,

@@ -1,5 +1,7 @@
 import * as z from "zod";
-import { type Env, flag, oneOf, optionalFile, optionalText, port, text, variable } from "./config.ts";
+import { flag, oneOf, optionalText, port, text, variable } from "./config.ts";
+import { authorityFile, certificateFile, keyPairCheck, privateKeyFile } from "./pem-file.ts";
+import type { TlsSettings } from "./tls.ts";
 import type { Declare, Topology } from "./topology.ts";
 
 export interface BrokerSettings {
@@ -8,16 +10,7 @@ export interface BrokerSettings {
   readonly user: string;
   readonly password: string;
   readonly vhost: string;
-  readonly tls: BrokerTls | undefined;
-}
-
-/** Certificates are PEM texts. Without `ca` the system's authorities are trusted. */
-export interface BrokerTls {
-  readonly ca: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
-  /** The name that the broker's certificate is checked against. */
-  readonly serverName: string;
+  readonly tls: TlsSettings | undefined;
 }
 
 const DECLARE: readonly Declare[] = ["all", "queue", "none"];
@@ -28,9 +21,9 @@ export const brokerVariables = {
   RABBITMQ_PORT: port(5672),
   RABBITMQ_TLS: flag(false),
   RABBITMQ_TLS_PORT: port(5671),
-  RABBITMQ_CA_CERT_PATH: optionalFile(),
-  RABBITMQ_CLIENT_CERT_PATH: optionalFile(),
-  RABBITMQ_CLIENT_KEY_PATH: optionalFile(),
+  RABBITMQ_CA_CERT_PATH: authorityFile(),
+  RABBITMQ_CLIENT_CERT_PATH: certificateFile(),
+  RABBITMQ_CLIENT_KEY_PATH: privateKeyFile(),
   RABBITMQ_SERVER_NAME: optionalText(),
   RABBITMQ_USER: text("guest"),
   RABBITMQ_PASS: text("guest"),
@@ -45,13 +38,7 @@ type BrokerVariables = z.output<z.ZodObject<typeof brokerVariables>>;
 
 export const brokerSecrets = ["RABBITMQ_PASS"];
 
-/** Client certificate and key come together. */
-export function clientCertificateCheck(env: Env): string | undefined {
-  const [cert, key] = [env["RABBITMQ_CLIENT_CERT_PATH"], env["RABBITMQ_CLIENT_KEY_PATH"]];
-  return Boolean(cert) === Boolean(key)
-    ? undefined
-    : "RABBITMQ_CLIENT_CERT_PATH, RABBITMQ_CLIENT_KEY_PATH: set both or neither";
-}
+export const clientCertificateCheck = keyPairCheck("RABBITMQ_CLIENT_CERT_PATH", "RABBITMQ_CLIENT_KEY_PATH");
 
 export function brokerSettings(env: BrokerVariables): BrokerSettings {
   return {
@@ -75,13 +62,20 @@ export function brokerTopology(env: BrokerVariables, end: Topology["end"]): Topo
   };
 }
 
-export function brokerTls(env: BrokerVariables): BrokerTls {
+export function brokerTls(env: BrokerVariables): TlsSettings {
   return {
     ca: env.RABBITMQ_CA_CERT_PATH,
     cert: env.RABBITMQ_CLIENT_CERT_PATH,
     key: env.RABBITMQ_CLIENT_KEY_PATH,
     serverName: env.RABBITMQ_SERVER_NAME ?? env.RABBITMQ_HOST,
   };
+}
+
+/** Whoever names certificates expects TLS: a warning where nothing speaks it. */
+export function unusedTls(env: BrokerVariables, isUsedElsewhere = false): string[] {
+  if (env.RABBITMQ_TLS || isUsedElsewhere) return [];
+  if (!env.RABBITMQ_CA_CERT_PATH && !env.RABBITMQ_CLIENT_CERT_PATH) return [];
+  return ["certificates are set for RabbitMQ, but RABBITMQ_TLS is not true: the connection is not encrypted"];
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { BrokerSettings } from "./broker-config.ts";
-import { connectionProblem } from "./connection-problem.ts";
+import { explainedConnectionProblem } from "./connection-problem.ts";
 
 /** What keeps us from the broker, in one line for the operator, without secrets. */
-export function brokerProblem(error: unknown, { host, amqpPort, user, vhost }: BrokerSettings): string {
+export async function brokerProblem(error: unknown, settings: BrokerSettings): Promise<string> {
+  const { host, amqpPort, user, vhost, tls } = settings;
   const at = `${host}:${amqpPort}`;
   const text = error instanceof Error ? error.message : String(error);
   if (/^Handshake terminated.*ACCESS.REFUSED/s.test(text)) return `${at} refuses the login of user '${user}'`;
@@ -10,5 +11,7 @@ export function brokerProblem(error: unknown, { host, amqpPort, user, vhost }: B
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
     return `${at} refuses vhost '${vhost}' to user '${user}' (does it exist, may the user enter, is a limit reached?)`;
   }
-  return connectionProblem(error, host, amqpPort);
+  const words = /\d{3} \([A-Z-]+\) with message "(.*)"/s.exec(text)?.[1];
+  if (words !== undefined) return `${at}: ${words}`;
+  return await explainedConnectionProblem(error, { host, port: amqpPort, tls });
 }

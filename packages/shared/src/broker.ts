@@ -3,9 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelModel, type ConfirmChannel, connect } from "amqplib";
 import type { Logger } from "pino";
 import { backoffMs } from "./backoff.ts";
-import type { BrokerSettings, BrokerTls } from "./broker-config.ts";
+import type { BrokerSettings } from "./broker-config.ts";
 import { brokerProblem } from "./broker-problem.ts";
 import { outageLog } from "./outage.ts";
+import { tlsOptions } from "./tls.ts";
 import { countMessages, ensureTopology, type Topology } from "./topology.ts";
 
 /** A dead connection is noticed after two to three of these. */
@@ -77,7 +78,8 @@ export function connectBroker(options: BrokerOptions): Broker {
         if (!closing.signal.aborted)
           outage.failed(`the connection was lost, or queue '${topology.queue}' deleted`);
       } catch (error) {
-        if (!closing.signal.aborted) outage.failed(brokerProblem(error, settings));
+        const problem = await brokerProblem(error, settings);
+        if (!closing.signal.aborted) outage.failed(problem);
       }
       // Only what lasted counts as a success; what fails at once again and again is tried less and less often.
       if (performance.now() - startedMs > STABLE_AFTER_MS) attempt = 0;
@@ -178,10 +180,6 @@ async function dial(settings: BrokerSettings, connectionName: string): Promise<C
       ...(tls && tlsOptions(tls)),
     },
   );
-}
-
-function tlsOptions({ serverName, ca, cert, key }: BrokerTls) {
-  return { servername: serverName, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
 }
 
 /** The channel first: closing the connection right after an acknowledgement loses it. */

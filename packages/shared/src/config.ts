@@ -127,20 +127,6 @@ export function optionalText() {
     .transform((value) => (value === "" ? undefined : value));
 }
 
-/** The path of a file that can be read; the value is its content. Empty counts as none. */
-export function optionalFile() {
-  return z
-    .string()
-    .optional()
-    .transform((path, context) => {
-      if (path === undefined || path === "") return undefined;
-      const file = readTextFile(path);
-      if (file.ok) return file.text;
-      context.addIssue(file.problem);
-      return z.NEVER;
-    });
-}
-
 export function port<F extends number | undefined>(fallback: F, { least = 1 } = {}) {
   return variable(`a port, ${least} to 65535`, (value) => wholeNumber(value, least, 65_535), fallback);
 }

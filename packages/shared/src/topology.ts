@@ -53,7 +53,8 @@ export async function ensureTopology(connection: ChannelModel, topology: Topolog
     if (refused === 403) {
       notes.push(`no permission to bind queue '${queue}' to exchange '${exchange}': taken as bound`);
     } else if (refused !== undefined) {
-      throw new TopologyError(`queue '${queue}' cannot be bound to exchange '${exchange}' (${refused})`);
+      const why = refused === 404 ? "404: one of them does not exist" : refused;
+      throw new TopologyError(`queue '${queue}' cannot be bound to exchange '${exchange}' (${why})`);
     }
   }
   return notes;
@@ -81,7 +82,8 @@ async function ensureExists(
   if (checked === undefined) return;
   if (checked !== 404) {
     // RabbitMQ 4.2.6 and 4.3.0 want the configure permission even for a passive declare.
-    notes.push(`no permission to check ${what} (${checked}): taken as there`);
+    const why = checked === 403 ? "no permission to check" : `the broker does not tell (${checked}) of`;
+    notes.push(`${why} ${what}: taken as there`);
     return;
   }
   if (!create) throw new TopologyError(`${what} does not exist and RABBITMQ_DECLARE forbids to create it`);

@@ -1,8 +1,10 @@
+import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Channel, type ChannelModel, connect } from "amqplib";
 import { pino } from "pino";
 import * as z from "zod";
 import { expect, inject, onTestFinished, vi } from "vitest";
+import { managementHeaders, managementUrl } from "../../../test/brokers/addresses.ts";
 import { freshVhost } from "../../../test/fresh.ts";
 import type { BrokerSettings } from "../src/broker-config.ts";
 import { type BrokerOptions, connectBroker } from "../src/broker.ts";
@@ -49,6 +51,31 @@ export async function dial({ host, amqpPort, user, password, vhost }: BrokerSett
   return connection;
 }
 
+/** Regular expressions for the names of objects; what is left out matches none. */
+interface Permissions {
+  readonly configure?: string;
+  readonly write?: string;
+  readonly read?: string;
+}
+
+/** How a new user with these permissions, gone with the test, reaches the same vhost; `grant` replaces them. */
+export async function limitedUser(settings: BrokerSettings, permissions: Permissions) {
+  const user = `limited-${randomBytes(6).toString("hex")}`;
+  const grant = async ({ configure = "^$", write = "^$", read = "^$" }: Permissions) =>
+    await manage("PUT", `permissions/${settings.vhost}/${user}`, { configure, write, read });
+  await manage("PUT", `users/${user}`, { password: "limited", tags: "" });
+  onTestFinished(() => manage("DELETE", `users/${user}`));
+  await grant(permissions);
+  return { settings: { ...settings, user, password: "limited" }, grant };
+}
+
+async function manage(method: "PUT" | "DELETE", path: string, body: object = {}): Promise<void> {
+  const rabbitmq = inject("rabbitmq");
+  const request = { method, headers: managementHeaders(rabbitmq), body: JSON.stringify(body) };
+  const response = await fetch(managementUrl(rabbitmq, path), request);
+  expect(response.ok, `${method} ${path}: ${response.status}`).toBe(true);
+}
+
 /** A session of ours, with what it logs as warnings and above. */
 export function startSession(settings: BrokerSettings, options: Partial<BrokerOptions> = {}) {
   const lines: string[] = [];
@@ -65,12 +92,17 @@ export function startSession(settings: BrokerSettings, options: Partial<BrokerOp
 }
 
 /** A session that consumes into a list of bodies. */
-export function startConsuming(settings: BrokerSettings, onBatch?: () => Promise<void>) {
+export function startConsuming(
+  settings: BrokerSettings,
+  onBatch?: () => Promise<void>,
+  used: Topology = topology,
+) {
   const bodies: string[] = [];
   let consumer: Consumer | undefined;
   const session = startSession(settings, {
+    topology: used,
     open: async (opened) => {
-      consumer = await consumeInBatches(opened, topology.queue, async (batch) => {
+      consumer = await consumeInBatches(opened, used.queue, async (batch) => {
         await onBatch?.();
         bodies.push(...batch.map(({ body }) => body.toString()));
       });
@@ -86,18 +118,15 @@ export async function untilConnected(broker: { connectedAtMs: number | undefined
 
 /** Closes a connection from the broker's side, as an operator can. The statistics know it only after some seconds. */
 export async function closeConnections(vhost: string, name: string): Promise<void> {
-  const { host, managementPort, user, password } = inject("rabbitmq");
-  const headers = { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` };
-  const base = `http://${host}:${managementPort}/api`;
+  const rabbitmq = inject("rabbitmq");
+  const headers = managementHeaders(rabbitmq);
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const response = await fetch(`${base}/vhosts/${vhost}/connections`, { headers });
+    const response = await fetch(managementUrl(rabbitmq, `vhosts/${vhost}/connections`), { headers });
     const list = connectionList.parse(await response.json());
     const found = list.filter((connection) => connection.client_properties.connection_name === name);
     for (const connection of found) {
-      await fetch(`${base}/connections/${encodeURIComponent(connection.name)}`, {
-        method: "DELETE",
-        headers,
-      });
+      const url = managementUrl(rabbitmq, `connections/${encodeURIComponent(connection.name)}`);
+      await fetch(url, { method: "DELETE", headers });
     }
     if (found.length > 0) return;
     await sleep(100);

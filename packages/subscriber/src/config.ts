@@ -5,6 +5,7 @@ import {
   brokerVariables,
   clientCertificateCheck,
   modeVariable,
+  unusedTls,
 } from "@pipeline-heartbeat/shared/broker-config.ts";
 import {
   count,
@@ -13,7 +14,6 @@ import {
   flag,
   notYetSupported,
   oneOf,
-  optionalFile,
   optionalText,
   parseConfig,
   port,
@@ -21,8 +21,10 @@ import {
   text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
+import { authorityFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
+import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 
 /** @throws {ConfigError} with every problem of the environment */
@@ -40,9 +42,10 @@ export function readConfig(environment: Env) {
       db: env.REDIS_DB,
       username: env.REDIS_USERNAME,
       password: env.REDIS_PASSWORD,
-      tls: env.REDIS_TLS ? { ca: env.REDIS_CA_CERT_PATH } : undefined,
+      tls: env.REDIS_TLS ? redisTls(env) : undefined,
     },
     http: { host: env.HTTP_HOST, port: env.HTTP_PORT },
+    warnings: [...unusedTls(env), ...unusedRedisTls(env)],
     defaultSite: env.HEARTBEAT_SITE,
     apply: { expectedIntervalMs: env.EXPECTED_INTERVAL, silenceFactor: env.SILENCE_FACTOR },
     verdict: { expectedSites: env.EXPECTED_SITES, unknownAs: env.UNKNOWN_AS },
@@ -80,7 +83,7 @@ const schema = z.object({
   REDIS_USERNAME: optionalText(),
   REDIS_PASSWORD: optionalText(),
   REDIS_TLS: flag(false),
-  REDIS_CA_CERT_PATH: optionalFile(),
+  REDIS_CA_CERT_PATH: authorityFile(),
   REDIS_SENTINELS: notYetSupported(),
   REDIS_SENTINEL_NAME: notYetSupported(),
   REDIS_CLUSTER_NODES: notYetSupported(),
@@ -91,3 +94,14 @@ const schema = z.object({
   HTTP_TLS_CERT_PATH: notYetSupported(),
   HTTP_TLS_KEY_PATH: notYetSupported(),
 });
+
+type Variables = z.output<typeof schema>;
+
+function redisTls({ REDIS_HOST, REDIS_CA_CERT_PATH }: Variables): TlsSettings {
+  return { ca: REDIS_CA_CERT_PATH, cert: undefined, key: undefined, serverName: REDIS_HOST };
+}
+
+function unusedRedisTls({ REDIS_TLS, REDIS_CA_CERT_PATH }: Variables): string[] {
+  if (REDIS_TLS || !REDIS_CA_CERT_PATH) return [];
+  return ["REDIS_CA_CERT_PATH is set, but REDIS_TLS is not true: the connection is not encrypted"];
+}

@@ -28,6 +28,7 @@ export async function runSubscriber(env: Env): Promise<void> {
 
 async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<void> {
   const config = readConfig(env);
+  for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
   const now = Date.now;
 
   const outage = outageLog("redis", log);

@@ -2,7 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { text } from "node:stream/consumers";
 import { Transform } from "node:stream";
-import type { BrokerTls } from "@pipeline-heartbeat/shared/broker-config.ts";
+import { tlsChecks, tlsFiles, type TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 
 export interface HttpReply {
   readonly statusCode: number;
@@ -10,7 +10,7 @@ export interface HttpReply {
 }
 
 export interface HttpClientOptions {
-  readonly tls: BrokerTls | undefined;
+  readonly tls: TlsSettings | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly maxConnections: number;
   readonly maxReplyBytes: number;
@@ -28,13 +28,17 @@ export function httpClient({ tls, headers, maxConnections, maxReplyBytes }: Http
   const plainAgent = new http.Agent(keep);
   const tlsAgent = new https.Agent({
     ...keep,
-    ...(tls && { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName }),
+    // A resumed session would spare the server the check of its certificate.
+    maxCachedSessions: 0,
+    rejectUnauthorized: true,
+    // A check that came with each request would have Node keep no connection.
+    ...(tls && tlsChecks(tls)),
   });
 
   return {
     async get(url, signal) {
       const request = url.startsWith("https:")
-        ? https.get(url, { agent: tlsAgent, headers, signal })
+        ? https.get(url, { agent: tlsAgent, headers, signal, ...(tls && tlsFiles(tls)) })
         : http.get(url, { agent: plainAgent, headers, signal });
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
         // It stays attached: an error that comes after the reply would be uncaught.

@@ -1,5 +1,6 @@
-import type { BrokerTls } from "@pipeline-heartbeat/shared/broker-config.ts";
-import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { endpointOf, explainedConnectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
+import { isTlsFault } from "@pipeline-heartbeat/shared/tls-problem.ts";
+import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 import type { Reason } from "../probe.ts";
 import { type HttpReply, httpClient } from "./http-get.ts";
@@ -10,7 +11,7 @@ export interface ManagementSettings {
   readonly user: string;
   readonly password: string;
   readonly vhost: string;
-  readonly tls: BrokerTls | undefined;
+  readonly tls: TlsSettings | undefined;
 }
 
 export interface QueueConsumer {
@@ -76,8 +77,9 @@ export function management(settings: ManagementSettings): Management {
       return await client.get(`${settings.url}/api/${path}`, signal);
     } catch (error) {
       if (signal.aborted) throw new ManagementError("timeout", "the management API did not answer in time");
-      const cause = errorCode(error) ?? String(error);
-      throw new ManagementError("management_unreachable", `the management API cannot be reached: ${cause}`);
+      const cause = await explainedConnectionProblem(error, endpointOf(settings.url, settings.tls));
+      const reason = isTlsFault(error) ? "tls_failed" : "management_unreachable";
+      throw new ManagementError(reason, `the management API cannot be reached: ${cause}`);
     }
   }
 

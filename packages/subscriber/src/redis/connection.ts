@@ -1,4 +1,5 @@
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
+import { type TlsSettings, tlsOptions } from "@pipeline-heartbeat/shared/tls.ts";
 import { Redis } from "ioredis";
 
 export interface RedisSettings {
@@ -7,7 +8,7 @@ export interface RedisSettings {
   readonly db: number;
   readonly username: string | undefined;
   readonly password: string | undefined;
-  readonly tls: { readonly ca: string | undefined } | undefined;
+  readonly tls: TlsSettings | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -26,7 +27,7 @@ export function connectRedis(settings: RedisSettings, onProblem: (problem: strin
     db,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
-    ...(tls && { tls: tls.ca === undefined ? {} : { ca: tls.ca } }),
+    ...(tls && { tls: renewedTlsOptions(tls) }),
     connectionName: "pipeline-heartbeat-subscriber",
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
@@ -37,11 +38,21 @@ export function connectRedis(settings: RedisSettings, onProblem: (problem: strin
     retryStrategy: (attempt) => Math.min(attempt * 50, MAX_RETRY_MS),
   });
   redis.on("error", (error: unknown) => {
-    onProblem(connectionProblem(error, host, port));
+    onProblem(connectionProblem(error, { host, port, tls }));
     // ioredis would go on in database 0, which is somebody else's.
     if (isRefusedSelect(error)) redis.disconnect(true);
   });
   return redis;
+}
+
+/** ioredis copies them for each connection, and with them the certificates of then. */
+function renewedTlsOptions(tls: TlsSettings) {
+  return {
+    ...tlsOptions(tls),
+    get ca() {
+      return tls.ca?.read();
+    },
+  };
 }
 
 function isRefusedSelect(error: unknown): boolean {

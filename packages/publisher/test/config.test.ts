@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { createAuthority } from "../../../test/certificates.ts";
+import { readConfig } from "../src/config.ts";
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "publisher-config-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** The configuration of a publisher that watches one host. */
+function configOf(env: Record<string, string>) {
+  const path = join(temporaryFolder(), "publisher_config.json");
+  writeFileSync(path, JSON.stringify({ heartbeat: { hosts: [{ host: "db", port: 1, name: "the-db" }] } }));
+  return readConfig({ PUBLISHER_CONFIG_PATH: path, ...env });
+}
+
+test.each([
+  { env: {}, url: "http://localhost:15672", serverName: "localhost" },
+  {
+    env: { RABBITMQ_TLS: "true", RABBITMQ_HOST: "10.0.0.7", RABBITMQ_SERVER_NAME: "mq.example" },
+    url: "https://10.0.0.7:15671",
+    serverName: "mq.example",
+  },
+  {
+    env: { RABBITMQ_TLS: "true", RABBITMQ_HOST: "fd00::7", RABBITMQ_MANAGEMENT_PORT: "443" },
+    url: "https://[fd00::7]:443",
+    serverName: "fd00::7",
+  },
+  {
+    env: {
+      RABBITMQ_HOST: "10.0.0.7",
+      RABBITMQ_SERVER_NAME: "mq.example",
+      RABBITMQ_MANAGEMENT_URL: "https://10.0.0.7:8443",
+    },
+    url: "https://10.0.0.7:8443",
+    serverName: "mq.example",
+  },
+  {
+    env: {
+      RABBITMQ_HOST: "10.0.0.7",
+      RABBITMQ_SERVER_NAME: "mq.example",
+      RABBITMQ_MANAGEMENT_URL: "https://mq-admin.example",
+    },
+    url: "https://mq-admin.example",
+    serverName: "mq-admin.example",
+  },
+  {
+    env: { RABBITMQ_MANAGEMENT_URL: "https://[fd00::7]:8443" },
+    url: "https://[fd00::7]:8443",
+    serverName: "fd00::7",
+  },
+])("the management API at $url is expected to be $serverName", ({ env, url, serverName }) => {
+  expect(configOf(env).management).toMatchObject({ url, tls: { serverName } });
+});
+
+test("certificates where nothing speaks TLS are warned about, and used for a management API by https", () => {
+  const { certPath } = createAuthority(temporaryFolder(), { name: "site-ca" });
+  const env = { RABBITMQ_CA_CERT_PATH: certPath };
+  expect(configOf(env).warnings.join()).toContain("RABBITMQ_TLS is not true");
+  expect(configOf({ ...env, RABBITMQ_TLS: "true" }).warnings).toEqual([]);
+  const { warnings, management, broker } = configOf({ ...env, RABBITMQ_MANAGEMENT_URL: "https://mq:15671" });
+  expect(warnings).toEqual([]);
+  expect(broker.tls).toBeUndefined();
+  expect(management.tls.ca?.path).toBe(certPath);
+});

@@ -1,0 +1,98 @@
+import { once } from "node:events";
+import net from "node:net";
+import { onTestFinished } from "vitest";
+
+// Methods of AMQP 0-9-1: class and number.
+const EXCHANGE_DECLARE = 0x0028_000a;
+const QUEUE_DECLARE = 0x0032_000a;
+const CHANNEL_CLOSE = 0x0014_0028;
+const CHANNEL_CLOSE_OK = 0x0014_0029;
+const METHOD_FRAME = 1;
+const FRAME_HEAD_BYTES = 7;
+const FRAME_END = 0xce;
+const PROTOCOL_HEADER_BYTES = 8;
+
+/**
+ * The port of a proxy that answers each passive declare with 403, as RabbitMQ 4.2.6 and 4.3.0 answer a user without the
+ * configure permission, whether the object exists or not. All else goes to the broker, which learns that the channel is
+ * closed.
+ */
+export async function passiveRefusingProxy(target: { host: string; port: number }): Promise<number> {
+  const sockets: net.Socket[] = [];
+  const server = net.createServer({ noDelay: true }, (client) => {
+    const broker = net.connect({ ...target, noDelay: true });
+    sockets.push(client, broker);
+    client.on("error", () => {}).on("close", () => broker.destroy());
+    broker.on("error", () => {}).on("close", () => client.destroy());
+    const refused = new Set<number>();
+
+    const toBroker = framesOf(PROTOCOL_HEADER_BYTES, (frame) => {
+      const channel = channelOf(frame);
+      if (isPassiveDeclare(frame)) {
+        refused.add(channel);
+        broker.write(channelClose(channel, 200, ""));
+      } else if (methodOf(frame) !== CHANNEL_CLOSE_OK || !refused.delete(channel)) {
+        broker.write(frame);
+      }
+    });
+    const toClient = framesOf(0, (frame) => {
+      const isRefused = methodOf(frame) === CHANNEL_CLOSE_OK && refused.has(channelOf(frame));
+      client.write(isRefused ? channelClose(channelOf(frame), 403, "ACCESS_REFUSED - configure") : frame);
+    });
+    client.on("data", toBroker);
+    broker.on("data", toClient);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return typeof address === "object" && address ? address.port : 0;
+}
+
+/** Takes a stream in pieces and gives it in frames, the first of them of `headBytes` where that is not 0. */
+function framesOf(headBytes: number, onFrame: (frame: Buffer) => void): (data: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  let isHead = headBytes > 0;
+  return (data) => {
+    rest = Buffer.concat([rest, data]);
+    while (rest.length >= FRAME_HEAD_BYTES + 1) {
+      const bytes = isHead ? headBytes : FRAME_HEAD_BYTES + rest.readUInt32BE(3) + 1;
+      if (rest.length < bytes) return;
+      onFrame(rest.subarray(0, bytes));
+      rest = rest.subarray(bytes);
+      isHead = false;
+    }
+  };
+}
+
+const channelOf = (frame: Buffer) => frame.readUInt16BE(1);
+
+function methodOf(frame: Buffer): number | undefined {
+  return frame[0] === METHOD_FRAME ? frame.readUInt32BE(FRAME_HEAD_BYTES) : undefined;
+}
+
+function isPassiveDeclare(frame: Buffer): boolean {
+  const method = methodOf(frame);
+  if (method !== EXCHANGE_DECLARE && method !== QUEUE_DECLARE) return false;
+  // After the method comes a number that is not used, then the name, for an exchange its type, then the flags.
+  let at = FRAME_HEAD_BYTES + 4 + 2;
+  const texts = method === EXCHANGE_DECLARE ? 2 : 1;
+  for (let text = 0; text < texts; text += 1) at += 1 + frame.readUInt8(at);
+  return (frame.readUInt8(at) & 1) === 1;
+}
+
+function channelClose(channel: number, code: number, text: string): Buffer {
+  const payload = Buffer.alloc(4 + 2 + 1 + text.length + 4);
+  payload.writeUInt32BE(CHANNEL_CLOSE);
+  payload.writeUInt16BE(code, 4);
+  payload.writeUInt8(text.length, 6);
+  payload.write(text, 7);
+  const head = Buffer.alloc(FRAME_HEAD_BYTES);
+  head.writeUInt8(METHOD_FRAME);
+  head.writeUInt16BE(channel, 1);
+  head.writeUInt32BE(payload.length, 3);
+  return Buffer.concat([head, payload, Buffer.of(FRAME_END)]);
+}
