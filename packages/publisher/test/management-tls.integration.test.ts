@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { authorityFile, certificateFile, privateKeyFile } from "@pipeline-heartbeat/shared/pem-file.ts";
+import { certificateFile, privateKeyFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { type Authority, type Certificate, createAuthority } from "../../../test/certificates.ts";
@@ -29,7 +29,7 @@ beforeAll(() => {
 /** As the configuration reads them from RABBITMQ_CA_CERT_PATH and the like. */
 function tlsWith(ca: string | undefined, serverName = "localhost", client?: Certificate): TlsSettings {
   return {
-    ca: authorityFile().parse(ca),
+    ca: certificateFile().parse(ca),
     cert: certificateFile().parse(client?.certPath),
     key: privateKeyFile().parse(client?.keyPath),
     serverName,

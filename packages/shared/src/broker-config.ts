@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { flag, oneOf, optionalText, port, text, variable } from "./config.ts";
-import { authorityFile, certificateFile, keyPairCheck, privateKeyFile } from "./pem-file.ts";
+import { certificateFile, keyPairCheck, privateKeyFile } from "./pem-file.ts";
 import type { TlsSettings } from "./tls.ts";
 import type { Declare, Topology } from "./topology.ts";
 
@@ -21,7 +21,7 @@ export const brokerVariables = {
   RABBITMQ_PORT: port(5672),
   RABBITMQ_TLS: flag(false),
   RABBITMQ_TLS_PORT: port(5671),
-  RABBITMQ_CA_CERT_PATH: authorityFile(),
+  RABBITMQ_CA_CERT_PATH: certificateFile(),
   RABBITMQ_CLIENT_CERT_PATH: certificateFile(),
   RABBITMQ_CLIENT_KEY_PATH: privateKeyFile(),
   RABBITMQ_SERVER_NAME: optionalText(),

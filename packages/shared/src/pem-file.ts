@@ -11,12 +11,7 @@ export interface PemFile {
 
 const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[A-Za-z0-9+/=\s]*-----END \1-----/g;
 
-/** The path of one or more authorities' certificates, at least one of them not expired. Empty counts as none. */
-export function authorityFile() {
-  return pemFile(authorityProblem);
-}
-
-/** The path of a certificate, which its intermediate ones may follow. Empty counts as none. */
+/** The path of one or more certificates: authorities', or an own one and those between. Empty counts as none. */
 export function certificateFile() {
   return pemFile((pem) => {
     const parsed = certificates(pem);
@@ -85,16 +80,6 @@ function certificates(pem: string): X509Certificate[] | string {
   } catch {
     return "holds a certificate that cannot be decoded"; // OpenSSL's words say no more
   }
-}
-
-function authorityProblem(pem: string): string | undefined {
-  const parsed = certificates(pem);
-  if (typeof parsed === "string") return parsed;
-  const lastMs = Math.max(...parsed.map(({ validToDate }) => validToDate.getTime()));
-  if (lastMs > Date.now()) return undefined;
-  const what =
-    parsed.length === 1 ? "holds a certificate that expired" : "holds only expired certificates, the last";
-  return `${what} at ${new Date(lastMs).toISOString()}`;
 }
 
 function keyProblem(pem: string): string | undefined {

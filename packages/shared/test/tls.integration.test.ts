@@ -6,7 +6,7 @@ import { type Authority, type Certificate, createAuthority } from "../../../test
 import { strictTlsServer } from "../../../test/strict-tls-server.ts";
 import { type TlsProxy, tlsProxy } from "../../../test/tls-proxy.ts";
 import type { BrokerSettings } from "../src/broker-config.ts";
-import { authorityFile, certificateFile, privateKeyFile } from "../src/pem-file.ts";
+import { certificateFile, privateKeyFile } from "../src/pem-file.ts";
 import type { TlsSettings } from "../src/tls.ts";
 import { freshBroker, startSession, untilConnected } from "./fresh-broker.ts";
 
@@ -31,7 +31,7 @@ beforeAll(() => {
 /** As the configuration reads them from RABBITMQ_CA_CERT_PATH and the like. */
 function tlsWith(ca: string | undefined, client?: Certificate, serverName = "localhost"): TlsSettings {
   return {
-    ca: authorityFile().parse(ca),
+    ca: certificateFile().parse(ca),
     cert: certificateFile().parse(client?.certPath),
     key: privateKeyFile().parse(client?.keyPath),
     serverName,
@@ -149,6 +149,19 @@ describe("amqps", () => {
     expect(await warningOf(lines)).toContain(
       "the authority's certificate 'expired-intermediate' in the chain of localhost:",
     );
+  });
+
+  test("names an authority of ours that has expired, and tries again", async () => {
+    const validUntil = new Date(Date.now() - HOUR_MS);
+    const old = createAuthority(folder, { name: "expired-ca", validUntil });
+    const { proxy, through } = await brokerBehindTls(old.issue({ name: "of-expired", altNames: here }));
+    const { lines } = startSession(through(tlsWith(old.certPath)));
+    expect(await warningOf(lines)).toContain(
+      "the authority's certificate 'expired-ca' in the chain of localhost:",
+    );
+    expect(lines[0]).toContain(`expired at ${validUntil.toISOString().slice(0, 17)}`);
+    await someAttempts(proxy);
+    expect(lines).toHaveLength(1);
   });
 
   test("refuses a certificate for another name, tells both names, and RABBITMQ_SERVER_NAME is the way out", async () => {

@@ -21,7 +21,7 @@ import {
   text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
-import { authorityFile } from "@pipeline-heartbeat/shared/pem-file.ts";
+import { certificateFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
@@ -83,7 +83,7 @@ const schema = z.object({
   REDIS_USERNAME: optionalText(),
   REDIS_PASSWORD: optionalText(),
   REDIS_TLS: flag(false),
-  REDIS_CA_CERT_PATH: authorityFile(),
+  REDIS_CA_CERT_PATH: certificateFile(),
   REDIS_SENTINELS: notYetSupported(),
   REDIS_SENTINEL_NAME: notYetSupported(),
   REDIS_CLUSTER_NODES: notYetSupported(),

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { authorityFile } from "@pipeline-heartbeat/shared/pem-file.ts";
+import { certificateFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test, vi } from "vitest";
 import { type Authority, type Certificate, createAuthority } from "../../../test/certificates.ts";
 import { tlsProxy } from "../../../test/tls-proxy.ts";
@@ -26,7 +26,7 @@ beforeAll(() => {
 async function redisByTls(certificate: Certificate, caPath: string | undefined, host = "localhost") {
   const proxy = await tlsProxy(inject("redis"), certificate);
   const problems: string[] = [];
-  const tls = { ca: authorityFile().parse(caPath), cert: undefined, key: undefined, serverName: host };
+  const tls = { ca: certificateFile().parse(caPath), cert: undefined, key: undefined, serverName: host };
   const settings = { host, port: proxy.port, db: 0, username: undefined, password: undefined, tls };
   const redis = connectRedis(settings, (problem) => problems.push(problem));
   onTestFinished(() => redis.disconnect());
