@@ -11,7 +11,7 @@ import { startWatch, type Watch } from "./watch.ts";
 
 export interface WatchTargetsOptions {
   /** Our own connection, for what only it can tell; undefined where there is none. */
-  readonly broker: Pick<Broker, "connectedAtMs"> | undefined;
+  readonly broker: Pick<Broker, "connectedAtMs" | "openChannel"> | undefined;
   readonly log: Logger;
   readonly onChange: () => void;
   readonly onStop: (release: () => void) => void;
@@ -25,9 +25,17 @@ export function watchTargets(config: Config, options: WatchTargetsOptions, stopp
   onStop(() => api.close());
   const consumers = consumersProbe({
     queues,
+    source: config.consumerSource,
     management: api,
+    openChannel: async () => {
+      if (!broker) throw new Error("there is no connection to the broker here");
+      return await broker.openChannel();
+    },
+    fallBackAfterMs: config.probeTimeoutMs / 2,
     brokerConnectedAtMs: () => broker?.connectedAtMs,
     now: Date.now,
+    stopping,
+    log,
   });
   const outage = outageLog("management API", log);
   return startWatch(
