@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import type { Observation } from "../src/probe.ts";
 import { judgeChosen, judgeFallback } from "../src/probes/counted.ts";
 import { ManagementError } from "../src/probes/management.ts";
 import type { Counted } from "../src/probes/passive.ts";
 import type { QueueTarget } from "../src/probes/queue-target.ts";
+import { inWords } from "./in-words.ts";
 
 const pair: QueueTarget = {
   queue: "pair",
@@ -11,11 +11,6 @@ const pair: QueueTarget = {
 };
 const bare: QueueTarget = { queue: "bare", listeners: [] };
 const REFUSED: Counted = { reason: "queue_refused", detail: "403" };
-
-/** Such as `up tag_unchecked`. */
-function inWords(observations: readonly Observation[]): string[] {
-  return observations.map(({ state, reason }) => (reason ? `${state} ${reason}` : state));
-}
 
 test.each<{ counted: Counted; target: QueueTarget; says: string[] }>([
   { counted: 0, target: pair, says: Array(3).fill("down consumer_missing") },

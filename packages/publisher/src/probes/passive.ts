@@ -9,7 +9,7 @@ export interface QueueChannel {
 /** How many consumers a queue has. `locked`: it is exclusive to another connection, so that only its existence is told. */
 export type Counted = number | "missing" | "locked" | CountProblem;
 
-export interface CountProblem {
+interface CountProblem {
   readonly reason: Reason;
   readonly detail: string;
 }
