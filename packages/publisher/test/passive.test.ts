@@ -108,6 +108,20 @@ test.each([
   expect(channels.open).toBe(opens ? 8 : 0);
 });
 
+test("a queue that never answers holds up no other, look after look", async () => {
+  const silence = new Promise<never>(() => {});
+  const { channels, openChannel } = scriptedBroker((queue) =>
+    queue === "stuck" ? silence : Promise.resolve(1),
+  );
+  const count = passiveCounts(openChannel);
+  for (let look = 0; look < 20; look += 1) {
+    const counted = await count(["stuck", ...names(20)], AbortSignal.timeout(50));
+    expect(counted.get("stuck")).toMatchObject({ reason: "timeout" });
+    expect(names(20).map((queue) => counted.get(queue))).toEqual(names(20).map(() => 1));
+  }
+  expect(channels.open).toBe(1);
+});
+
 test("a look that was cut off leaves no channel open and spoils no later one", async () => {
   const { promise: silence, resolve: speak } = Promise.withResolvers<number>();
   const { channels, openChannel } = scriptedBroker((queue) =>

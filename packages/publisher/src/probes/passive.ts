@@ -27,48 +27,50 @@ const NO_ANSWER: CountProblem = { reason: "timeout", detail: "the broker did not
 
 /**
  * Counts consumers by passive declares, on channels that are open only for this: a refusal closes its channel. A broker
- * that does not answer holds up the next look instead of getting more channels from it.
+ * that does not answer gets no more than these few, however many looks there are, and a queue that does not answer is
+ * not asked again until it has.
  * The count has its limits: that of a stream is always 0, and of a single active consumer on a quorum queue those that
  * wait are left out.
  */
 export function passiveCounts(openChannel: () => Promise<QueueChannel>): CountConsumers {
-  let ended: Promise<unknown> = Promise.resolve();
+  const asking = new Set<string>();
+  let channels = 0;
+
+  /** Takes one queue after the other until none is left; its channel is closed when it ends. */
+  async function countInTurn(
+    waiting: Iterator<string>,
+    counted: Map<string, Counted>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let channel: QueueChannel | undefined;
+    channels += 1;
+    for (let next = waiting.next(); !next.done && !signal.aborted; next = waiting.next()) {
+      const queue = next.value;
+      asking.add(queue);
+      try {
+        channel ??= await openChannel();
+        counted.set(queue, (await channel.checkQueue(queue)).consumerCount);
+      } catch (error) {
+        counted.set(queue, answerOf(error));
+        await closeQuietly(channel);
+        channel = undefined;
+      }
+      asking.delete(queue);
+    }
+    await closeQuietly(channel);
+    channels -= 1;
+  }
 
   return async (queues, signal) => {
     const counted = new Map<string, Counted>();
-    const aborted = untilAborted(signal);
-    await Promise.race([ended, aborted]);
-    if (!signal.aborted) {
-      const waiting = queues.values();
-      const lanes = Array.from({ length: Math.min(MAX_CHANNELS, queues.length) }, () =>
-        countInTurn(openChannel, waiting, counted, signal),
-      );
-      ended = Promise.all(lanes);
-      await Promise.race([ended, aborted]);
-    }
+    const free = queues.filter((queue) => !asking.has(queue));
+    const waiting = free.values();
+    const turns = Array.from({ length: Math.min(MAX_CHANNELS - channels, free.length) }, () =>
+      countInTurn(waiting, counted, signal),
+    );
+    await Promise.race([Promise.all(turns), untilAborted(signal)]);
     return new Map(queues.map((queue) => [queue, counted.get(queue) ?? NO_ANSWER]));
   };
-}
-
-/** Takes one queue after the other until none is left; its channel is closed when it ends. */
-async function countInTurn(
-  openChannel: () => Promise<QueueChannel>,
-  waiting: Iterator<string>,
-  counted: Map<string, Counted>,
-  signal: AbortSignal,
-): Promise<void> {
-  let channel: QueueChannel | undefined;
-  for (let next = waiting.next(); !next.done && !signal.aborted; next = waiting.next()) {
-    try {
-      channel ??= await openChannel();
-      counted.set(next.value, (await channel.checkQueue(next.value)).consumerCount);
-    } catch (error) {
-      counted.set(next.value, answerOf(error));
-      await closeQuietly(channel);
-      channel = undefined;
-    }
-  }
-  await closeQuietly(channel);
 }
 
 /** What a refused passive declare tells. */
