@@ -31,7 +31,7 @@ export function watchTargets(config: Config, options: WatchTargetsOptions, stopp
       if (!broker) throw new Error("there is no connection to the broker here");
       return await broker.openChannel();
     },
-    fallBackAfterMs: config.probeTimeoutMs / 2,
+    patienceMs: config.probeTimeoutMs / 2,
     brokerConnectedAtMs: () => broker?.connectedAtMs,
     now: Date.now,
     stopping,

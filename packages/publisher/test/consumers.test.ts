@@ -62,7 +62,7 @@ function start(options: Partial<ConsumersOptions>) {
     source: "management",
     management: scripted(),
     openChannel: () => Promise.reject(new Error("the broker is not connected")),
-    fallBackAfterMs: 20,
+    patienceMs: 20,
     brokerConnectedAtMs: () => 0,
     now: () => 60_000,
     stopping: never,
@@ -194,8 +194,18 @@ describe("by passive declares", () => {
     expect(management.calls).toEqual([]);
   });
 
+  test("a connection that comes during the look is used", async () => {
+    let connectedAtMs: number | undefined;
+    const brokerConnectedAtMs = () => connectedAtMs;
+    const { openChannel } = counting(1);
+    const { states } = start({ source: "passive", openChannel, brokerConnectedAtMs, patienceMs: 5_000 });
+    const looked = states(soon());
+    connectedAtMs = 0;
+    expect(await looked).toEqual(["up", "up"]);
+  });
+
   test("without a connection to the broker nothing is known", async () => {
-    const { look } = start({ source: "passive" });
+    const { look } = start({ source: "passive", brokerConnectedAtMs: () => undefined });
     expect(inWords(await look())).toEqual(Array(2).fill("unknown broker_not_connected"));
   });
 });

@@ -118,7 +118,7 @@ export async function probeIn({ vhost, queues, source = "auto", credentials, url
     source,
     management: api,
     openChannel: () => openChannel(connection),
-    fallBackAfterMs: 2_500,
+    patienceMs: 2_500,
     brokerConnectedAtMs: () => 0,
     now: Date.now,
     stopping: new AbortController().signal,

@@ -18,8 +18,11 @@ export interface ConsumersOptions {
   readonly management: Management;
   /** A channel on our connection to the broker; rejects when there is none. */
   readonly openChannel: () => Promise<QueueChannel>;
-  /** In `auto`: when a look stops waiting for the API alone and has the broker asked beside it. */
-  readonly fallBackAfterMs: number;
+  /**
+   * How much of a look's time goes by before it does without: in `auto` without the API, so that the broker is asked
+   * beside it; in `passive` without a connection, which may be just about to come.
+   */
+  readonly patienceMs: number;
   /** Date.now() of our own connection to the broker: its restart empties the statistics. */
   readonly brokerConnectedAtMs: () => number | undefined;
   readonly now: () => number;
@@ -28,13 +31,15 @@ export interface ConsumersOptions {
   readonly log: Logger;
 }
 
+const BETWEEN_CHECKS_MS = 50;
+
 /** For a queue that a source leaves out, against its promise: that is no knowledge. */
 const NOT_LISTED = new ManagementError("management_failed", "the queue was not asked for");
 const NOT_COUNTED = { reason: "queue_failed", detail: "the queue was not asked for" } as const;
 
 /** Looks whether each expected consumer is attached to its queue. Each queue's target comes before its listeners'. */
 export function consumersProbe(options: ConsumersOptions): Probe {
-  const { queues, source, brokerConnectedAtMs, now } = options;
+  const { queues, source, patienceMs, brokerConnectedAtMs, now } = options;
   const expected = expectedConsumers(queues);
   const names = [...expected.keys()];
   const list = askManagement(queues, options.management);
@@ -43,9 +48,12 @@ export function consumersProbe(options: ConsumersOptions): Probe {
   const outage = outageLog("management API", options.log);
 
   async function look(signal: AbortSignal): Promise<Observation[]> {
-    if (source === "passive") return judgeCounts(await count(names, signal));
+    if (source === "passive") {
+      await connected(signal);
+      return judgeCounts(await count(names, signal));
+    }
     const asked = list(signal);
-    const doubtful = source === "auto" ? unanswered(await early(asked, options.fallBackAfterMs)) : [];
+    const doubtful = source === "auto" ? unanswered(await early(asked, patienceMs)) : [];
     const [listed, counts] = await Promise.all([asked, count(doubtful, signal)]);
     tellOutage(listed);
     const isDoubted = isFalselyEmpty(listed, brokerConnectedAtMs(), now());
@@ -56,6 +64,14 @@ export function consumersProbe(options: ConsumersOptions): Probe {
         ? judgeFallback(target, counted, found)
         : judgeListed(target, found);
     });
+  }
+
+  /** A publisher that has just started would otherwise say for a whole interval that it knows nothing. */
+  async function connected(signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + patienceMs;
+    while (brokerConnectedAtMs() === undefined && performance.now() < untilMs && !signal.aborted) {
+      await sleep(BETWEEN_CHECKS_MS);
+    }
   }
 
   function judgeCounts(counts: ReadonlyMap<string, Counted>): Observation[] {

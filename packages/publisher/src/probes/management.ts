@@ -62,18 +62,12 @@ export function management(settings: ManagementSettings): Management {
     maxReplyBytes: MAX_REPLY_BYTES,
   });
 
-  /** Undefined when the API itself says that there is no such object. */
   async function get<Schema extends z.ZodType>(
     path: string,
     schema: Schema,
     signal: AbortSignal,
   ): Promise<z.output<Schema> | undefined> {
-    const { statusCode, text } = await ask(path, signal);
-    if (statusCode === 404 && isNotFound(text)) return undefined;
-    if (statusCode !== 200) throw statusProblem(statusCode, text);
-    const parsed = schema.safeParse(parseJson(text));
-    if (parsed.success) return parsed.data;
-    throw new ManagementError("management_failed", "the answer of the management API was not understood");
+    return understand(await ask(path, signal), schema);
   }
 
   async function ask(path: string, signal: AbortSignal): Promise<HttpReply> {
@@ -125,6 +119,18 @@ export function management(settings: ManagementSettings): Management {
     },
     close: () => client.close(),
   };
+}
+
+/** Undefined when the API itself says that there is no such object. */
+function understand<Schema extends z.ZodType>(
+  { statusCode, text }: HttpReply,
+  schema: Schema,
+): z.output<Schema> | undefined {
+  if (statusCode === 404 && isNotFound(text)) return undefined;
+  if (statusCode !== 200) throw statusProblem(statusCode, text);
+  const parsed = schema.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw new ManagementError("management_failed", "the answer of the management API was not understood");
 }
 
 function statusProblem(statusCode: number, text: string): ManagementError {
