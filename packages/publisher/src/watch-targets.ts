@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "@pipeline-heartbeat/shared/broker.ts";
-import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { consumersProbe } from "./probes/consumers.ts";
 import { management } from "./probes/management.ts";
-import { withOutageLog } from "./probes/outage-probe.ts";
 import { tcpProbe } from "./probes/tcp.ts";
 import { startWatch, type Watch } from "./watch.ts";
 
@@ -37,13 +35,9 @@ export function watchTargets(config: Config, options: WatchTargetsOptions, stopp
     stopping,
     log,
   });
-  const outage = outageLog("management API", log);
   return startWatch(
     {
-      probes: [
-        ...hosts.map(tcpProbe),
-        ...(queues.length > 0 ? [withOutageLog(consumers, outage, stopping)] : []),
-      ],
+      probes: [...hosts.map(tcpProbe), ...(queues.length > 0 ? [consumers] : [])],
       intervalMs: config.probeIntervalMs,
       timeoutMs: config.probeTimeoutMs,
       concurrency: config.probeConcurrency,

@@ -298,6 +298,35 @@ describe("by the management API, or else by passive declares", () => {
     expect(lines[1]).toMatch(/management API available again/);
   });
 
+  test("another cause in the same outage is told as well, and one queue alone is an outage", async () => {
+    let problem: ManagementError | undefined = new ManagementError("management_refused", "it answered 401");
+    const consumersOf = async (queue: string) => {
+      if (problem && queue === "ingest") throw problem;
+      return [];
+    };
+    const management = scripted({ seesAllConsumers: async () => false, consumersOf });
+    const { look, lines } = start({ source: "management", queues: [ingest, pair], management });
+    await look();
+    problem = new ManagementError("tls_failed", "the certificate of mq expired");
+    await look();
+    problem = undefined;
+    await look();
+    expect(lines).toHaveLength(3);
+    expect(lines[0]).toMatch(/it answered 401".*management API unavailable/);
+    expect(lines[1]).toMatch(/the certificate of mq expired".*management API still unavailable/);
+    expect(lines[2]).toMatch(/available again/);
+  });
+
+  test("what the count says is no end of the outage, and what the API says no beginning", async () => {
+    const { openChannel } = counting(0);
+    const failed = start({ ...auto, management: scripted({ consumers: failing }), openChannel });
+    for (let looks = 0; looks < 3; looks += 1) expect(await failed.states()).toEqual(["down", "down"]);
+    expect(failed.lines).toHaveLength(1);
+    const well = start({ ...auto, management: scripted({ consumers: async () => [attached("other")] }) });
+    expect(await well.states()).toEqual(["down", "down"]);
+    expect(well.lines).toEqual([]);
+  });
+
   test("a look that our own stop cuts off is no outage", async () => {
     const stopping = AbortSignal.abort();
     const { look, lines } = start({ ...auto, management: scripted({ consumers: failing }), stopping });

@@ -1,4 +1,6 @@
-import { expect, test } from "vitest";
+import { connect } from "amqplib";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { passiveRefusingProxy } from "../../shared/test/passive-refusing-proxy.ts";
 import { passiveCounts } from "../src/probes/passive.ts";
 import {
   connectTo,
@@ -59,4 +61,23 @@ test("a connection that is lost in the middle ends the look", async () => {
   const startedMs = performance.now();
   expect((await count(["inbox"], soon())).get("inbox")).toMatchObject({ reason: "broker_not_connected" });
   expect(performance.now() - startedMs).toBeLessThan(1_000);
+});
+
+test("where the broker refuses the look, as some versions do, nothing is known", async () => {
+  const { vhost } = await workingPipeline();
+  const { host, amqpPort, user, password } = inject("rabbitmq");
+  const port = await passiveRefusingProxy({ host, port: amqpPort });
+  const connection = await connect({
+    hostname: "127.0.0.1",
+    port,
+    username: user,
+    password,
+    vhost: encodeURIComponent(vhost),
+  });
+  onTestFinished(() => connection.close());
+  const count = passiveCounts(() => openChannel(connection));
+  for (let look = 0; look < 3; look += 1) {
+    const counted = await count([...WORKING_QUEUES, "gone"], soon());
+    expect([...counted.values()]).toMatchObject([1, 2, 3, 4].map(() => ({ reason: "queue_refused" })));
+  }
 });
