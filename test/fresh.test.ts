@@ -14,8 +14,15 @@ describe("freshVhost", () => {
     expect(vhosts[0].amqpUrl).toMatch(new RegExp(`^amqp://.+:.+@.+:\\d+/${names[0]}$`));
   });
 
+  test("gives it a name that ends as asked for", async () => {
+    const { name } = await freshVhost("/a b%ä");
+    names.push(name);
+    expect(name).toMatch(/^test-[0-9a-f]+\/a b%ä$/);
+    expect(await statusOfVhost(name)).toBe(200);
+  });
+
   test("has removed them when the test is finished", async () => {
-    expect(await Promise.all(names.map(statusOfVhost))).toEqual([404, 404]);
+    expect(await Promise.all(names.map(statusOfVhost))).toEqual([404, 404, 404]);
   });
 });
 
@@ -47,7 +54,7 @@ describe("freshRedisDb", () => {
 async function statusOfVhost(name: string): Promise<number> {
   const rabbitmq = inject("rabbitmq");
   const headers = managementHeaders(rabbitmq);
-  return (await fetch(managementUrl(rabbitmq, `vhosts/${name}`), { headers })).status;
+  return (await fetch(managementUrl(rabbitmq, `vhosts/${encodeURIComponent(name)}`), { headers })).status;
 }
 
 async function inDatabase(database: number, command: string, ...args: string[]): Promise<unknown> {

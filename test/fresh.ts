@@ -17,19 +17,20 @@ const CLAIM_SECONDS = 3_600;
 const CLAIM_WITHIN_MS = 30_000;
 const BETWEEN_CLAIMS_MS = 200;
 
-/** A new vhost that only this test knows, gone when the test is finished. */
-export async function freshVhost(): Promise<Vhost> {
+/** A new vhost that only this test knows, gone when the test is finished; its name ends as asked for. */
+export async function freshVhost(nameEnd = ""): Promise<Vhost> {
   const { host, amqpPort, user, password } = inject("rabbitmq");
-  const name = `test-${randomBytes(6).toString("hex")}`;
-  await manage("PUT", `vhosts/${name}`);
-  onTestFinished(() => manage("DELETE", `vhosts/${name}`));
-  await manage("PUT", `permissions/${name}/${encodeURIComponent(user)}`, {
+  const name = `test-${randomBytes(6).toString("hex")}${nameEnd}`;
+  const segment = encodeURIComponent(name);
+  await manage("PUT", `vhosts/${segment}`);
+  onTestFinished(() => manage("DELETE", `vhosts/${segment}`));
+  await manage("PUT", `permissions/${segment}/${encodeURIComponent(user)}`, {
     configure: ".*",
     write: ".*",
     read: ".*",
   });
   const credentials = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
-  return { name, amqpUrl: `amqp://${credentials}@${host}:${amqpPort}/${name}` };
+  return { name, amqpUrl: `amqp://${credentials}@${host}:${amqpPort}/${segment}` };
 }
 
 /**

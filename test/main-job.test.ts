@@ -92,6 +92,38 @@ describe("the main job", () => {
     expect(await askReader(redis)).toMatchObject({ http: 200 });
   });
 
+  test("without the management API a worker is unknown, and down when nobody is on its queue", async () => {
+    const { url, publisher, stopWorker } = await runningPipeline({
+      RABBITMQ_MANAGEMENT_URL: "http://127.0.0.1:1",
+      PUBLISH_INTERVAL: "1",
+    });
+    const isUnknown = ({ code, problems }: Health) => {
+      expect(code).toBe(503);
+      expect(problems).toHaveLength(2);
+      expect(problems.join()).toMatch(/service sda-ingest .* is unknown since .*: management_unreachable/);
+    };
+    await expectHealth(url, 20_000, isUnknown);
+    await stopWorker();
+    await expectHealth(url, 4_000, isDown("service sda-ingest"));
+    expect(publisher.printed().match(/management API unavailable/g)).toHaveLength(1);
+    expect(publisher.printed()).toContain("consumers are counted by passive declares meanwhile");
+  });
+
+  test("where consumers are only to be counted, a worker is up while one is attached", async () => {
+    const { url, redisDb, stopWorker, startWorker } = await runningPipeline({
+      RABBITMQ_CONSUMER_SOURCE: "passive",
+      RABBITMQ_MANAGEMENT_URL: "http://127.0.0.1:1",
+    });
+    const { sites } = await expectHealth(url, 20_000, isUp);
+    expect(JSON.stringify(sites)).toContain('"tag_unchecked"');
+    expect(await askReader(await redisOf(redisDb))).toMatchObject({ http: 200 });
+    await stopWorker();
+    // There are no statistics that could lag.
+    await expectHealth(url, 4_000, isDown("service sda-ingest"));
+    await startWorker();
+    await expectHealth(url, 3_000, isUp);
+  });
+
   test("a publisher that is killed leaves a silent site behind, for /health and for the reader", async () => {
     const { url, redisDb, publisher } = await runningPipeline({ PUBLISH_INTERVAL: "1" });
     const redis = await redisOf(redisDb);

@@ -27,6 +27,7 @@ import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 import type { Detail } from "./compose.ts";
+import type { ConsumerSource } from "./probes/consumers.ts";
 import { parseTargets } from "./targets.ts";
 
 /** Upstream's default. */
@@ -35,6 +36,7 @@ const MAX_PROBE_INTERVAL_S = 10;
 export const DEFAULT_CONFIG_PATH = "/publisher_config.json";
 
 const DETAILS: readonly Detail[] = ["none", "code", "text"];
+const CONSUMER_SOURCES: readonly ConsumerSource[] = ["auto", "management", "passive"];
 
 export type Config = ReturnType<typeof readConfig>;
 
@@ -57,6 +59,7 @@ export function readConfig(environment: Env) {
       vhost: broker.vhost,
       tls: managementTls(env),
     },
+    consumerSource: env.RABBITMQ_CONSUMER_SOURCE,
     targets: env.PUBLISHER_CONFIG_PATH.targets,
     warnings: [
       ...env.PUBLISHER_CONFIG_PATH.ignored,
@@ -84,7 +87,7 @@ const schema = z.object({
     httpOrigin,
     undefined,
   ),
-  RABBITMQ_CONSUMER_SOURCE: oneOf(["auto", "management"], "auto"),
+  RABBITMQ_CONSUMER_SOURCE: oneOf(CONSUMER_SOURCES, "auto"),
   HEARTBEAT_SITE: variable(
     "1 to 64 of A-Z a-z 0-9 _ . -",
     (name) => (SITE_PATTERN.test(name) ? name : undefined),

@@ -16,7 +16,7 @@ export interface Target {
 /** What one look found. */
 export interface Observation {
   readonly state: State;
-  /** A code from REASONS, absent when up. */
+  /** When up, only what could not be checked. */
   readonly reason?: Reason | undefined;
   /** The error's own words: they leave the site only with HEARTBEAT_DETAIL=text. */
   readonly detail?: string | undefined;
@@ -45,10 +45,15 @@ export type Reason =
   | "host_not_found"
   | "host_unreachable"
   | "connection_failed"
+  | "broker_not_connected"
   | "queue_missing"
+  | "queue_locked"
+  | "queue_refused"
+  | "queue_failed"
   | "consumer_missing"
   | "consumer_inactive"
   | "list_empty_after_connect"
+  | "tag_unchecked"
   | "management_unreachable"
   | "tls_failed"
   | "management_refused"

@@ -3,7 +3,7 @@ import { closest } from "fastest-levenshtein";
 import * as z from "zod";
 import { type Finding, finding, pathText, told } from "./finding.ts";
 import { isNote, type Json, parseJsonText, type Repeated } from "./json-text.ts";
-import type { QueueTarget } from "./probes/consumers.ts";
+import type { QueueTarget } from "./probes/queue-target.ts";
 import type { TcpTarget } from "./probes/tcp.ts";
 import { parseTagPattern } from "./tag-pattern.ts";
 

@@ -1,159 +1,275 @@
-import http from "node:http";
-import { once } from "node:events";
 import { randomBytes } from "node:crypto";
-import { connect } from "amqplib";
-import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
-import { freshVhost } from "../../../test/fresh.ts";
-import { consumersProbe, type QueueTarget } from "../src/probes/consumers.ts";
-import { management, ManagementError } from "../src/probes/management.ts";
+import { once } from "node:events";
+import net from "node:net";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { freePorts } from "../../../test/brokers/free-ports.ts";
+import { management } from "../src/probes/management.ts";
+import {
+  LAG,
+  freshPipeline,
+  pipelineIn,
+  probeIn,
+  soon,
+  statesOf,
+  targets,
+  userIn,
+  workingPipeline,
+  WORKING_QUEUES,
+} from "./fresh-pipeline.ts";
+import { inWords } from "./in-words.ts";
 
-const queues: QueueTarget[] = ["inbox", "ingest", "archived"].map((queue) => ({
-  queue,
-  listeners: [{ name: `worker-${queue}`, matches: (tag) => tag.includes(`worker-${queue}`) }],
-}));
+/** Names that have to be encoded, each in its own way. */
+const ODD_NAMES = [
+  "in/box",
+  "in box",
+  "kø ä 日本",
+  "%2f",
+  "a%20b",
+  "?x=1&y",
+  "#",
+  "a+b",
+  "a;b",
+  '"quoted"',
+  "...",
+];
 
-/** The management API's address, as a given user sees it. */
-function apiSettings(vhost: string, credentials = inject("rabbitmq") as { user: string; password: string }) {
-  const { host, managementPort } = inject("rabbitmq");
-  const { user, password } = credentials;
-  return { url: `http://${host}:${managementPort}`, user, password, vhost, tls: undefined };
-}
+const VHOST_ENDS = ["-sda", "/a/b", " with spaces", " bjørn ä 日本", "%2f", "100%25", "?x#y", "/"];
 
-async function put(path: string, body: object): Promise<void> {
-  const { user, password, host, managementPort } = inject("rabbitmq");
-  const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-  const request = {
-    headers: { authorization, "content-type": "application/json" },
-    body: JSON.stringify(body),
-  };
-  const url = `http://${host}:${managementPort}/api/${path}`;
-  const response = await fetch(url, { ...request, method: "PUT" });
-  expect(response.ok, `PUT ${path}: ${response.status}`).toBe(true);
-  if (path.startsWith("users/")) {
-    onTestFinished(async () => void (await fetch(url, { headers: { authorization }, method: "DELETE" })));
-  }
-}
+describe("names", () => {
+  test("in vhosts of all names, queues of all names are found, by every way", async () => {
+    const queues = [...targets(...ODD_NAMES), ...targets("in%2Fbox")];
+    const states = [...ODD_NAMES.flatMap(() => ["up", "up"]), "down", "down"];
+    const checked = VHOST_ENDS.map(async (end) => {
+      const { vhost, channel } = await freshPipeline(end);
+      for (const queue of ODD_NAMES) {
+        await channel.assertQueue(queue);
+        await channel.consume(queue, () => {}, { consumerTag: `ctag-${queue}-1` });
+      }
+      expect(await statesOf(await probeIn({ vhost, queues, source: "passive" }))).toEqual(states);
+      const all = await probeIn({ vhost, queues, source: "management" });
+      await expect.poll(() => statesOf(all), LAG).toEqual(states);
+      const credentials = await userIn(vhost, "management");
+      const each = await probeIn({ vhost, queues, source: "management", credentials });
+      await expect.poll(() => statesOf(each), LAG).toEqual(states);
+    });
+    await Promise.all(checked);
+  });
 
-/** A vhost with the three queues and a worker on each, as another user than those who look. */
-async function pipeline() {
-  const { name: vhost, amqpUrl } = await freshVhost();
-  const connection = await connect(amqpUrl);
-  onTestFinished(() => connection.close().catch(() => {})); // the test may have closed it
-  const channel = await connection.createChannel();
-  for (const { queue } of queues) {
-    await channel.assertQueue(queue);
-    await channel.consume(queue, () => {}, { consumerTag: `ctag-/app/worker-${queue}-1` });
-  }
-  return { vhost, channel };
-}
+  test("the vhost / is as good as any other", async () => {
+    const { vhost, channel } = await pipelineIn("/");
+    const queue = `test/${randomBytes(6).toString("hex")}`;
+    await channel.assertQueue(queue, { exclusive: false, autoDelete: true });
+    await channel.consume(queue, () => {}, { consumerTag: `ctag-${queue}-1` });
+    const queues = targets(queue, `${queue}-gone`);
+    const probe = await probeIn({ vhost, queues, source: "management" });
+    await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "down", "down"]);
+    expect(await statesOf(await probeIn({ vhost, queues, source: "passive" }))).toEqual([
+      "up",
+      "up",
+      "down",
+      "down",
+    ]);
+  });
 
-/** A user with these tags who may enter the vhost, and do nothing in it. */
-async function userIn(vhost: string, tags: string) {
-  const credentials = { user: `looker-${randomBytes(6).toString("hex")}`, password: "p:ä%/" };
-  await put(`users/${credentials.user}`, { password: credentials.password, tags });
-  await put(`permissions/${vhost}/${credentials.user}`, { configure: "^$", write: "^$", read: "^$" });
-  return credentials;
-}
+  test("a queue that no address can name is unknown to the API, not missing", async () => {
+    const { vhost, channel } = await freshPipeline();
+    for (const queue of [".", ".."]) await channel.assertQueue(queue);
+    const credentials = await userIn(vhost, "management");
+    const queues = targets(".", "..");
+    const probe = await probeIn({ vhost, queues, source: "management", credentials });
+    expect(await statesOf(probe)).toEqual(Array(4).fill("unknown"));
+    expect(await statesOf(await probeIn({ vhost, queues, credentials }))).toEqual(Array(4).fill("down"));
+    await channel.consume(".", () => {});
+    expect(await statesOf(await probeIn({ vhost, queues, credentials }))).toEqual([
+      "unknown",
+      "unknown",
+      "down",
+      "down",
+    ]);
+  });
+});
 
-function probeOf(settings: ReturnType<typeof apiSettings>) {
-  const api = management(settings);
-  onTestFinished(() => api.close());
-  return consumersProbe({ queues, management: api, brokerConnectedAtMs: () => 0, now: Date.now });
-}
+describe("users", () => {
+  test("whoever has one of three tags sees the workers of others", async () => {
+    const { vhost } = await workingPipeline();
+    const queues = targets(...WORKING_QUEUES, "gone");
+    for (const tag of ["administrator", "monitoring", "management"]) {
+      const credentials = await userIn(vhost, tag);
+      const probe = await probeIn({ vhost, queues, source: "management", credentials });
+      await expect.poll(() => statesOf(probe), LAG).toEqual([...Array(6).fill("up"), "down", "down"]);
+    }
+  });
 
-const soon = () => AbortSignal.timeout(5_000);
+  test("one without a tag cannot ask the API: he counts, and never says up", async () => {
+    const { vhost, channel } = await workingPipeline();
+    const credentials = await userIn(vhost, "");
+    await channel.cancel("ctag-/app/ingest-1");
+    const queues = [...targets("inbox", "ingest", "gone"), { queue: "archived", listeners: [] }];
+    const byApi = await (await probeIn({ vhost, queues, source: "management", credentials })).look(soon());
+    expect(inWords(byApi)).toEqual(Array(7).fill("unknown management_refused"));
+    const byEither = await (await probeIn({ vhost, queues, credentials })).look(soon());
+    expect(byEither).toMatchObject([
+      { state: "unknown", reason: "management_refused" },
+      { state: "unknown", reason: "management_refused" },
+      { state: "down", reason: "consumer_missing" },
+      { state: "down", reason: "consumer_missing" },
+      { state: "down", reason: "queue_missing" },
+      { state: "down", reason: "queue_missing" },
+      { state: "up" },
+    ]);
+  });
 
-describe("on a real management API", () => {
-  test.each(["administrator", "monitoring", "management"])(
-    "a user with the tag %s sees the workers of others",
-    async (tag) => {
-      const { vhost } = await pipeline();
-      const probe = probeOf(apiSettings(vhost, await userIn(vhost, tag)));
-      // The statistics lag behind by up to five seconds.
-      await vi.waitFor(
-        async () => expect((await probe.look(soon())).map(({ state }) => state)).toEqual(Array(6).fill("up")),
-        { timeout: 15_000, interval: 200 },
-      );
-    },
-  );
+  test("a wrong password and a vhost that does not exist are told apart from down", async () => {
+    const { host, managementPort, user, password } = inject("rabbitmq");
+    const settings = { url: `http://${host}:${managementPort}`, user, password, vhost: "/", tls: undefined };
+    for (const wrong of [
+      { user: "nobody" },
+      { password: "wrong" },
+      { vhost: `none-${randomBytes(6).toString("hex")}` },
+    ]) {
+      const api = management({ ...settings, ...wrong });
+      onTestFinished(() => api.close());
+      const reason = "vhost" in wrong ? "management_failed" : "management_refused";
+      await expect(api.consumers(soon())).rejects.toMatchObject({ reason });
+    }
+  });
+});
 
+describe("consumers", () => {
   test("a worker that is gone, a queue that is gone and a worker that is back are seen", async () => {
-    const { vhost, channel } = await pipeline();
-    const probe = probeOf(apiSettings(vhost));
-    const expectStates = async (states: string[]) =>
-      await vi.waitFor(
-        async () => expect((await probe.look(soon())).map(({ state }) => state)).toEqual(states),
-        {
-          timeout: 15_000,
-          interval: 200,
-        },
-      );
-    await expectStates(["up", "up", "up", "up", "up", "up"]);
-    await channel.cancel("ctag-/app/worker-ingest-1");
+    const { vhost, channel } = await workingPipeline();
+    const probe = await probeIn({ vhost, queues: targets(...WORKING_QUEUES), source: "management" });
+    await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "up", "up", "up", "up"]);
+    await channel.cancel("ctag-/app/ingest-1");
     await channel.deleteQueue("archived");
-    await expectStates(["up", "up", "down", "down", "down", "down"]);
+    await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "down", "down", "down", "down"]);
     const reasons = (await probe.look(soon())).map(({ reason }) => reason);
     expect(reasons[2]).toBe("consumer_missing");
     expect(reasons[4]).toBe("queue_missing");
-    await channel.consume("ingest", () => {}, { consumerTag: "ctag-/app/worker-ingest-2" });
-    await expectStates(["up", "up", "up", "up", "down", "down"]);
+    await channel.consume("ingest", () => {}, { consumerTag: "ctag-/app/ingest-2" });
+    await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "up", "up", "down", "down"]);
   });
 
-  test("a wrong password, a vhost that does not exist and a dead port are told apart from down", async () => {
-    const { vhost } = await pipeline();
-    const { user } = await userIn(vhost, "monitoring");
-    const reasonWith = async (settings: ReturnType<typeof apiSettings>) =>
-      (await probeOf(settings).look(soon()))[0]?.reason;
-    expect(await reasonWith(apiSettings(vhost, { user, password: "wrong" }))).toBe("management_refused");
-    expect(await reasonWith({ ...apiSettings(vhost), url: "http://127.0.0.1:1" })).toBe(
-      "management_unreachable",
-    );
-    expect(await reasonWith(apiSettings("nowhere"))).toMatch(/^management_/);
+  test("queues that are deleted under their workers are down and stay so, whatever the list of consumers says", async () => {
+    const types = ["classic", "quorum", "stream"];
+    const { vhost, channel } = await freshPipeline();
+    await channel.prefetch(10);
+    for (const type of types) {
+      await channel.assertQueue(type, { arguments: { "x-queue-type": type } });
+      await channel.consume(type, () => {}, { consumerTag: `ctag-${type}-1` });
+    }
+    const probe = await probeIn({ vhost, queues: targets(...types), source: "management" });
+    await expect.poll(() => statesOf(probe), LAG).toEqual(Array(6).fill("up"));
+    for (const type of types) await channel.deleteQueue(type);
+    // The list forgets the consumers, and some seconds later two of them are in it again, `up`, for two minutes.
+    const untilMs = performance.now() + 8_000;
+    while (performance.now() < untilMs) expect(await statesOf(probe)).toEqual(Array(6).fill("down"));
   });
+
+  test("of a single active consumer, the stand-by is up", async () => {
+    const { vhost, channel } = await freshPipeline();
+    const listeners = ["first", "second", "third"].map((name) => {
+      return { name, matches: (tag: string) => tag.includes(name) };
+    });
+    const queues = ["classic", "quorum"].map((queue) => ({ queue, listeners }));
+    for (const { queue } of queues) {
+      await channel.assertQueue(queue, {
+        arguments: { "x-queue-type": queue, "x-single-active-consumer": true },
+      });
+      for (const name of ["first", "second"]) {
+        await channel.consume(queue, () => {}, { consumerTag: `ctag-${name}-${queue}` });
+      }
+    }
+    const probe = await probeIn({ vhost, queues, source: "management" });
+    await expect
+      .poll(() => statesOf(probe), LAG)
+      .toEqual(["down", "up", "up", "down", "down", "up", "up", "down"]);
+  });
+
+  test("the right tag on the wrong queue is no worker", async () => {
+    const { vhost, channel } = await freshPipeline();
+    for (const queue of ["inbox", "ingest"]) await channel.assertQueue(queue);
+    await channel.consume("ingest", () => {}, { consumerTag: "ctag-inbox-1" });
+    const queues = targets("inbox").concat({
+      queue: "ingest",
+      listeners: targets("inbox")[0]?.listeners ?? [],
+    });
+    const probe = await probeIn({ vhost, queues, source: "management" });
+    await expect.poll(() => statesOf(probe), LAG).toEqual(["down", "down", "up", "up"]);
+  });
+
+  test("of an exclusive queue the API tells the consumers, a passive declare only that it exists", async () => {
+    const { vhost, channel } = await freshPipeline();
+    await channel.assertQueue("inbox", { exclusive: true });
+    await channel.consume("inbox", () => {}, { consumerTag: "ctag-inbox-1" });
+    const queues = [...targets("inbox"), { queue: "inbox", listeners: [] }];
+    const probe = await probeIn({ vhost, queues, source: "management" });
+    await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "up"]);
+    const counted = await (await probeIn({ vhost, queues, source: "passive" })).look(soon());
+    expect(counted).toMatchObject([
+      { state: "unknown", reason: "queue_locked" },
+      { state: "unknown", reason: "queue_locked" },
+      { state: "up" },
+    ]);
+  });
+
+  test.each(["management", "passive"] as const)(
+    "three thousand of them are looked at in a second: %s",
+    async (source) => {
+      const { vhost, channel } = await freshPipeline();
+      const names = Array.from({ length: 30 }, (_, index) => `queue-${index}-`);
+      const worker = (queue: string, index: number) => `ctag-/app/${queue}${index}`;
+      await Promise.all(names.map((queue) => channel.assertQueue(queue)));
+      await Promise.all(
+        names.flatMap((queue) =>
+          Array.from({ length: 100 }, (_, index) =>
+            channel.consume(queue, () => {}, { consumerTag: worker(queue, index) }),
+          ),
+        ),
+      );
+      const queues = names.map((queue) => ({
+        queue,
+        listeners: Array.from({ length: 100 }, (_, index) => ({
+          name: worker(queue, index),
+          matches: (tag: string) => tag === worker(queue, index),
+        })),
+      }));
+      const probe = await probeIn({ vhost, queues, source });
+      await expect.poll(() => statesOf(probe), LAG).toEqual(Array(3_030).fill("up"));
+      const startedMs = performance.now();
+      await probe.look(soon());
+      expect(performance.now() - startedMs).toBeLessThan(1_000);
+    },
+  );
 });
 
-describe("an API that misbehaves", () => {
-  test.each([
-    {
-      what: "statistics switched off",
-      status: 400,
-      body: '{"reason":"Stats in management UI are disabled on this node"}',
-      reason: "statistics_disabled",
-    },
-    { what: "a server error", status: 500, body: "oops", reason: "management_failed" },
-    { what: "no JSON", status: 200, body: "<html>", reason: "management_failed" },
-    {
-      what: "a key that is missing is not zero",
-      status: 200,
-      body: '{"tags":["monitoring"],"name":"x"}',
-      reason: "management_failed",
-    },
-  ])("$what: $reason", async ({ status, body, reason }) => {
-    const url = await server((_request, response) => response.writeHead(status).end(body));
-    const api = management({ ...apiSettings("/"), url });
-    onTestFinished(() => api.close());
-    await expect(api.consumersOf("inbox", soon())).rejects.toMatchObject({ reason });
-  });
-
-  test("accepting and never answering costs no more than the time-out", async () => {
-    const url = await server(() => {});
-    const api = management({ ...apiSettings("/"), url });
-    onTestFinished(() => api.close());
-    const startedMs = performance.now();
-    const asked = api.consumers(AbortSignal.timeout(300));
-    await expect(asked).rejects.toBeInstanceOf(ManagementError);
-    await expect(asked).rejects.toMatchObject({ reason: "timeout" });
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
-  });
+test("an API that is away for a while is replaced and taken up again", async () => {
+  const { vhost, channel } = await workingPipeline();
+  const { url, open } = await closedDoorToTheApi();
+  const probe = await probeIn({ vhost, queues: targets("inbox", "ingest"), url });
+  await channel.cancel("ctag-/app/ingest-1");
+  expect(await statesOf(probe)).toEqual(["unknown", "unknown", "down", "down"]);
+  await open();
+  await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "down", "down"]);
 });
 
-async function server(onRequest: http.RequestListener): Promise<string> {
-  const created = http.createServer(onRequest).listen(0, "127.0.0.1");
+/** A port that leads to the management API once it is open; until then nobody is there. */
+async function closedDoorToTheApi() {
+  const { host, managementPort } = inject("rabbitmq");
+  const [port = 0] = await freePorts(1);
+  const sockets: net.Socket[] = [];
+  const door = net.createServer((incoming) => {
+    const outgoing = net.connect(managementPort, host);
+    sockets.push(incoming, outgoing);
+    incoming.on("error", () => {}).pipe(outgoing);
+    outgoing.on("error", () => {}).pipe(incoming);
+  });
   onTestFinished(() => {
-    created.closeAllConnections();
-    created.close();
+    door.close();
+    for (const socket of sockets) socket.destroy();
   });
-  await once(created, "listening");
-  const address = created.address();
-  return `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    open: async () => void (await once(door.listen(port, "127.0.0.1"), "listening")),
+  };
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ChannelModel, type ConfirmChannel, connect } from "amqplib";
+import { type Channel, type ChannelModel, type ConfirmChannel, connect } from "amqplib";
 import type { Logger } from "pino";
 import { backoffMs } from "./backoff.ts";
 import type { BrokerSettings } from "./broker-config.ts";
@@ -38,6 +38,11 @@ export interface Broker {
    * time. Then it may have arrived nevertheless: sending it again must do no harm.
    */
   publish(body: Buffer, properties: MessageProperties): Promise<void>;
+  /**
+   * A channel of the caller's own on this connection, for what may be refused: a refusal closes that channel alone.
+   * Rejects when there is no session. It ends with the session; until then the caller has to close it.
+   */
+  openChannel(): Promise<Channel>;
   /** Lets the session's release run, closes channel and connection in this order, within 1.5 s. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -146,6 +151,13 @@ export function connectBroker(options: BrokerOptions): Broker {
       if (!current) throw new Error("the broker is not connected");
       await publishConfirmed(current.session, topology, body, properties);
       outage.recovered();
+    },
+    async openChannel() {
+      if (!current) throw new Error("the broker is not connected");
+      const channel = await current.connection.createChannel();
+      // A refusal is told twice, by the rejection and by this event, which would be uncaught.
+      channel.on("error", () => {});
+      return channel;
     },
     async close() {
       closing.abort();

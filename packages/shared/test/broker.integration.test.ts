@@ -52,6 +52,27 @@ describe("publishing", () => {
   });
 });
 
+describe("a channel of the caller's own", () => {
+  test("closes alone when something is refused on it", async () => {
+    const { settings } = await freshBroker();
+    const { broker, lines } = startSession(settings);
+    await untilConnected(broker);
+    const before = broker.connectedAtMs;
+    const refused = await broker.openChannel();
+    await expect(refused.checkQueue("gone")).rejects.toMatchObject({ code: 404 });
+    const other = await broker.openChannel();
+    expect(await other.checkQueue(topology.queue)).toMatchObject({ consumerCount: 0 });
+    await broker.publish(Buffer.from("hello"), properties);
+    expect(broker.connectedAtMs).toBe(before);
+    expect(lines).toEqual([]);
+  });
+
+  test("is not to be had while there is no connection", async () => {
+    const { broker } = startSession({ ...(await freshBroker()).settings, amqpPort: 1 });
+    await expect(broker.openChannel()).rejects.toThrow("not connected");
+  });
+});
+
 describe("the way back", () => {
   test("after a lost connection leads to the same consumer", async () => {
     const { settings, channel } = await freshBroker();

@@ -1,88 +1,96 @@
-import { type Management, ManagementError, type QueueConsumer } from "./management.ts";
-import type { Observation, Probe, Target } from "../probe.ts";
-import type { TagPattern } from "../tag-pattern.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Logger } from "pino";
+import type { Observation, Probe } from "../probe.ts";
+import { judgeChosen, judgeFallback } from "./counted.ts";
+import { emptyListDoubt } from "./empty-list-doubt.ts";
+import { askManagement, judgeListed, type Listed } from "./listed.ts";
+import { type Management, ManagementError } from "./management.ts";
+import { type Counted, passiveCounts, type QueueChannel } from "./passive.ts";
+import { allAre, type QueueTarget, targetsOf } from "./queue-target.ts";
 
-export interface QueueTarget {
-  readonly queue: string;
-  readonly listeners: readonly Listener[];
-}
-
-interface Listener {
-  readonly name: string;
-  readonly matches: TagPattern;
-}
+/** Who is asked: the management API, the broker itself (by passive declares), or the second where the first fails. */
+export type ConsumerSource = "auto" | "management" | "passive";
 
 export interface ConsumersOptions {
   readonly queues: readonly QueueTarget[];
+  readonly source: ConsumerSource;
   readonly management: Management;
+  /** A channel on our connection to the broker; rejects when there is none. */
+  readonly openChannel: () => Promise<QueueChannel>;
+  /**
+   * How much of a look's time goes by before it does without: in `auto` without the API, so that the broker is asked
+   * beside it; in `passive` without a connection, which may be just about to come.
+   */
+  readonly patienceMs: number;
   /** Date.now() of our own connection to the broker: its restart empties the statistics. */
   readonly brokerConnectedAtMs: () => number | undefined;
   readonly now: () => number;
+  /** A look that is cut off by our own stop says nothing about the API. */
+  readonly stopping: AbortSignal;
+  readonly log: Logger;
 }
 
-/** After a restart of the broker the list of consumers can be falsely empty for about this long. */
-const EMPTY_LIST_DOUBT_MS = 10_000;
+const BETWEEN_CHECKS_MS = 50;
 
-/**
- * Looks whether each expected consumer is attached to its queue: all queues in one call where the user may see all
- * consumers, queue by queue otherwise. Each queue's target comes before those of its listeners.
- */
-export function consumersProbe({ queues, management, brokerConnectedAtMs, now }: ConsumersOptions): Probe {
-  const names = [...new Set(queues.map(({ queue }) => queue))];
-  const expecting = queues.filter(({ listeners }) => listeners.length > 0);
-  let seesAll = false;
-  // Whether any consumer was seen since our connection was last lost: from then on an empty list is true.
-  let hasSeenSome = false;
-  let lastConnectedAtMs: number | undefined;
+/** For a queue that a source leaves out, against its promise: that is no knowledge. */
+const NOT_LISTED = new ManagementError("management_failed", "the queue was not asked for");
+const NOT_COUNTED = { reason: "queue_failed", detail: "the queue was not asked for" } as const;
 
-  async function lookAt(signal: AbortSignal): Promise<Observation[]> {
-    try {
-      let listed = seesAll ? byQueue(await management.consumers(signal)) : undefined;
-      const seen = listed && judge(listed);
-      if (seen?.every(({ state }) => state === "up")) return seen;
-      // Asked again whenever something is amiss: a user who lost the tag sees only his own consumers, with 200.
-      seesAll = await management.seesAllConsumers(signal);
-      if (!seesAll) listed = undefined;
-      else listed ??= byQueue(await management.consumers(signal));
-      return judge(await withUnlisted(listed ?? new Map(), signal));
-    } catch (error) {
-      if (!(error instanceof ManagementError)) throw error;
-      return all(unanswered(error));
+/** Looks whether each expected consumer is attached to its queue. Each queue's target comes before its listeners'. */
+export function consumersProbe(options: ConsumersOptions): Probe {
+  const { queues, source, patienceMs, brokerConnectedAtMs, now } = options;
+  const expected = expectedConsumers(queues);
+  const names = [...expected.keys()];
+  const list = askManagement(queues, options.management);
+  const count = passiveCounts(options.openChannel);
+  const isFalselyEmpty = emptyListDoubt(queues);
+  const outage = outageLog("management API", options.log);
+
+  async function look(signal: AbortSignal): Promise<Observation[]> {
+    if (source === "passive") {
+      await connected(signal);
+      return judgeCounts(await count(names, signal));
+    }
+    const asked = list(signal);
+    const doubtful = source === "auto" ? unanswered(await early(asked, patienceMs)) : [];
+    const [listed, counts] = await Promise.all([asked, count(doubtful, signal)]);
+    tellOutage(listed);
+    const isDoubted = isFalselyEmpty(listed, brokerConnectedAtMs(), now());
+    return queues.flatMap((target) => {
+      if (isDoubted) return allAre(target, { state: "unknown", reason: "list_empty_after_connect" });
+      const [found, counted] = [listed.get(target.queue) ?? NOT_LISTED, counts.get(target.queue)];
+      return found instanceof ManagementError && counted !== undefined
+        ? judgeFallback(target, counted, found)
+        : judgeListed(target, found);
+    });
+  }
+
+  /** A publisher that has just started would otherwise say for a whole interval that it knows nothing. */
+  async function connected(signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + patienceMs;
+    while (brokerConnectedAtMs() === undefined && performance.now() < untilMs && !signal.aborted) {
+      await sleep(BETWEEN_CHECKS_MS);
     }
   }
 
-  /** The list has no line for a queue without consumers, whether it exists or not. */
-  async function withUnlisted(listed: Attached, signal: AbortSignal): Promise<Attached> {
-    const unlisted = names.filter((queue) => !listed.has(queue));
-    const asked = unlisted.map(async (queue) => [queue, await askFor(queue, signal)] as const);
-    return new Map([...listed, ...(await Promise.all(asked))]);
+  function judgeCounts(counts: ReadonlyMap<string, Counted>): Observation[] {
+    return queues.flatMap((target) => {
+      const counted = counts.get(target.queue) ?? NOT_COUNTED;
+      return judgeChosen(target, counted, expected.get(target.queue) ?? 0);
+    });
   }
 
-  /** One queue about which the API cannot answer says nothing about the others. */
-  async function askFor(queue: string, signal: AbortSignal): Promise<Answer> {
-    try {
-      return await management.consumersOf(queue, signal);
-    } catch (error) {
-      if (error instanceof ManagementError) return error;
-      throw error;
-    }
+  function unanswered(listed: ReadonlyMap<string, Listed> | undefined): string[] {
+    return names.filter((queue) => !listed || listed.get(queue) instanceof ManagementError);
   }
 
-  function judge(attached: Attached): Observation[] {
-    const connectedAtMs = brokerConnectedAtMs();
-    if (lastConnectedAtMs !== undefined && connectedAtMs !== lastConnectedAtMs) hasSeenSome = false;
-    lastConnectedAtMs = connectedAtMs;
-    const isEmpty =
-      expecting.length > 0 && expecting.every(({ queue }) => !hasConsumers(attached.get(queue)));
-    hasSeenSome ||= !isEmpty;
-    if (isEmpty && !hasSeenSome && isFresh(connectedAtMs, now())) {
-      return all({ state: "unknown", reason: "list_empty_after_connect" });
-    }
-    return queues.flatMap((queue) => judgeQueue(queue, attached.get(queue.queue)));
-  }
-
-  function all(observation: Observation): Observation[] {
-    return queues.flatMap(targetsOf).map(() => observation);
+  function tellOutage(listed: ReadonlyMap<string, Listed>): void {
+    if (options.stopping.aborted) return;
+    const problem = listed.values().find((found) => found instanceof ManagementError);
+    if (!problem) outage.recovered();
+    else if (source === "management") outage.failed(problem.message);
+    else outage.failed(`${problem.message}; consumers are counted by passive declares meanwhile`);
   }
 
   return {
@@ -91,64 +99,29 @@ export function consumersProbe({ queues, management, brokerConnectedAtMs, now }:
     confirmAfterMs: undefined,
     async look(signal) {
       const startedMs = performance.now();
-      const observations = await lookAt(signal);
+      const observations = await look(signal);
       const latencyMs = Math.round((performance.now() - startedMs) * 10) / 10;
       return observations.map((observation) => ({ ...observation, latencyMs }));
     },
   };
 }
 
-function targetsOf({ queue, listeners }: QueueTarget): Target[] {
-  return [
-    { kind: "queue", name: queue, section: "queues", probe: "consumers" },
-    ...listeners.map(({ name }): Target => ({
-      kind: "service",
-      name,
-      section: "services",
-      probe: "consumers",
-    })),
-  ];
+/** How many listeners each queue has, in all its entries. */
+function expectedConsumers(queues: readonly QueueTarget[]): ReadonlyMap<string, number> {
+  const expected = new Map<string, number>();
+  for (const { queue, listeners } of queues) {
+    expected.set(queue, (expected.get(queue) ?? 0) + listeners.length);
+  }
+  return expected;
 }
 
-/** The queue's own observation and one for each listener. */
-export function judgeQueue(target: QueueTarget, consumers: Answer): Observation[] {
-  if (!consumers) return targetsOf(target).map(() => ({ state: "down", reason: "queue_missing" }));
-  if (consumers instanceof ManagementError) return targetsOf(target).map(() => unanswered(consumers));
-  const { listeners } = target;
-  const found = listeners.map((listener) => judgeListener(listener, consumers));
-  const worst = found.find(({ state }) => state === "down") ?? found.find(({ state }) => state === "unknown");
-  return [worst ?? { state: "up" }, ...found];
-}
-
-function unanswered({ reason, message }: ManagementError): Observation {
-  return { state: "unknown", reason, detail: message };
-}
-
-function judgeListener({ matches }: Listener, consumers: readonly QueueConsumer[]): Observation {
-  const matching = consumers.filter(({ tag }) => matches(tag));
-  if (matching.some(({ activity }) => ATTACHED.has(activity))) return { state: "up" };
-  return matching.length > 0
-    ? { state: "unknown", reason: "consumer_inactive" }
-    : { state: "down", reason: "consumer_missing" };
-}
-
-/** `waiting` is the stand-by of a single active consumer: attached, too. */
-const ATTACHED: ReadonlySet<string> = new Set(["up", "single_active", "waiting"]);
-
-/** The consumers of a queue; undefined when it does not exist. */
-type Answer = readonly QueueConsumer[] | ManagementError | undefined;
-
-type Attached = ReadonlyMap<string, Answer>;
-
-function byQueue(consumers: readonly QueueConsumer[]): Attached {
-  return Map.groupBy(consumers, ({ queue }) => queue);
-}
-
-/** No answer is no empty answer. */
-function hasConsumers(answer: Answer): boolean {
-  return answer instanceof ManagementError || (answer !== undefined && answer.length > 0);
-}
-
-function isFresh(connectedAtMs: number | undefined, nowMs: number): boolean {
-  return connectedAtMs === undefined || nowMs - connectedAtMs < EMPTY_LIST_DOUBT_MS;
+/** Undefined when it takes longer; it goes on nevertheless. */
+async function early<Result>(asked: Promise<Result>, withinMs: number): Promise<Result | undefined> {
+  const timer = new AbortController();
+  const late = sleep(withinMs, undefined, { signal: timer.signal });
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    timer.abort();
+  }
 }

@@ -1,9 +1,17 @@
 import { endpointOf, explainedConnectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { isTlsFault } from "@pipeline-heartbeat/shared/tls-problem.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
-import * as z from "zod";
+import type * as z from "zod";
 import type { Reason } from "../probe.ts";
 import { type HttpReply, httpClient } from "./http-get.ts";
+import {
+  consumersSchema,
+  notFoundSchema,
+  type QueueConsumer,
+  queueNamesSchema,
+  queueSchema,
+  whoamiSchema,
+} from "./management-answers.ts";
 
 export interface ManagementSettings {
   /** Without a slash at the end, such as `https://mq.example:15671`. */
@@ -12,12 +20,6 @@ export interface ManagementSettings {
   readonly password: string;
   readonly vhost: string;
   readonly tls: TlsSettings | undefined;
-}
-
-export interface QueueConsumer {
-  readonly queue: string;
-  readonly tag: string;
-  readonly activity: string;
 }
 
 /** The management API could not be asked, or gave no answer that tells anything. */
@@ -37,6 +39,8 @@ export interface Management {
   seesAllConsumers(signal: AbortSignal): Promise<boolean>;
   /** All consumers of the vhost, in one call. */
   consumers(signal: AbortSignal): Promise<QueueConsumer[]>;
+  /** The names of all queues of the vhost, in one call. */
+  queues(signal: AbortSignal): Promise<ReadonlySet<string>>;
   /** The consumers of one queue, whoever they belong to; undefined when there is no such queue. */
   consumersOf(queue: string, signal: AbortSignal): Promise<QueueConsumer[] | undefined>;
   close(): void;
@@ -58,21 +62,18 @@ export function management(settings: ManagementSettings): Management {
     maxReplyBytes: MAX_REPLY_BYTES,
   });
 
-  /** Undefined for 404. */
   async function get<Schema extends z.ZodType>(
     path: string,
     schema: Schema,
     signal: AbortSignal,
   ): Promise<z.output<Schema> | undefined> {
-    const { statusCode, text } = await ask(path, signal);
-    if (statusCode === 404) return undefined;
-    if (statusCode !== 200) throw statusProblem(statusCode, text);
-    const parsed = schema.safeParse(parseJson(text));
-    if (parsed.success) return parsed.data;
-    throw new ManagementError("management_failed", "the answer of the management API was not understood");
+    return understand(await ask(path, signal), schema);
   }
 
   async function ask(path: string, signal: AbortSignal): Promise<HttpReply> {
+    if (hasDotsOnly(settings.vhost)) {
+      throw new ManagementError("management_failed", "the vhost has a name that no address can hold");
+    }
     try {
       return await client.get(`${settings.url}/api/${path}`, signal);
     } catch (error) {
@@ -83,32 +84,74 @@ export function management(settings: ManagementSettings): Management {
     }
   }
 
+  /** A list of the vhost. */
+  async function list<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    signal: AbortSignal,
+  ): Promise<z.output<Schema>> {
+    const answer = await get(path, schema, signal);
+    if (answer !== undefined) return answer;
+    throw new ManagementError("management_failed", "the management API knows no such vhost");
+  }
+
   return {
     async seesAllConsumers(signal) {
-      const tags = (await get("whoami", whoamiSchema, signal))?.tags ?? [];
-      return tags.includes("administrator") || tags.includes("monitoring");
+      const user = await get("whoami", whoamiSchema, signal);
+      if (!user) throw new ManagementError("management_failed", "there is no management API at this address");
+      return user.tags.includes("administrator") || user.tags.includes("monitoring");
     },
     async consumers(signal) {
       const columns = "queue.name,consumer_tag,activity_status";
-      const list = await get(`consumers/${vhost}?columns=${columns}`, consumersSchema, signal);
-      if (list) return list;
-      throw new ManagementError("management_failed", "the management API knows no such vhost");
+      return await list(`consumers/${vhost}?columns=${columns}`, consumersSchema, signal);
+    },
+    async queues(signal) {
+      return new Set(await list(`queues/${vhost}?columns=name&disable_stats=true`, queueNamesSchema, signal));
     },
     async consumersOf(queue, signal) {
       const path = `queues/${vhost}/${encodeURIComponent(queue)}?columns=name,consumer_details`;
-      return (await get(path, queueSchema, signal))?.consumer_details;
+      const found = await get(path, queueSchema, signal);
+      if (!found) return undefined;
+      // A proxy that decodes the address once more asks for another queue.
+      if (found.name !== queue) throw new ManagementError("management_failed", "another queue was answered");
+      if (!found.consumer_details) throw statisticsDisabled();
+      return found.consumer_details;
     },
     close: () => client.close(),
   };
 }
 
+/** Undefined when the API itself says that there is no such object. */
+function understand<Schema extends z.ZodType>(
+  { statusCode, text }: HttpReply,
+  schema: Schema,
+): z.output<Schema> | undefined {
+  if (statusCode === 404 && isNotFound(text)) return undefined;
+  if (statusCode !== 200) throw statusProblem(statusCode, text);
+  const parsed = schema.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw new ManagementError("management_failed", "the answer of the management API was not understood");
+}
+
 function statusProblem(statusCode: number, text: string): ManagementError {
-  if (/stats in management ui are disabled/i.test(text)) {
-    return new ManagementError("statistics_disabled", "the management API has its statistics switched off");
-  }
+  if (/stats in management ui are disabled/i.test(text)) return statisticsDisabled();
   const refused = statusCode === 401 || statusCode === 403;
   const detail = `the management API answered ${statusCode}: ${text.slice(0, DETAIL_LENGTH)}`;
   return new ManagementError(refused ? "management_refused" : "management_failed", detail);
+}
+
+function statisticsDisabled(): ManagementError {
+  return new ManagementError("statistics_disabled", "the management API has its statistics switched off");
+}
+
+/** A 404 of something else, as of a proxy that does not like `%2F`, says nothing about a queue. */
+function isNotFound(text: string): boolean {
+  return notFoundSchema.safeParse(parseJson(text)).success;
+}
+
+/** Whatever builds or serves an address takes `.` and `..` in it for steps, not for names. */
+function hasDotsOnly(name: string): boolean {
+  return name === "." || name === "..";
 }
 
 function parseJson(text: string): unknown {
@@ -118,22 +161,3 @@ function parseJson(text: string): unknown {
     return undefined; // the schema refuses it
   }
 }
-
-const consumerSchema = z
-  .object({
-    queue: z.object({ name: z.string() }),
-    consumer_tag: z.string(),
-    /** Absent before RabbitMQ 3.8. */
-    activity_status: z.string().default("unknown"),
-  })
-  .transform(({ queue, consumer_tag: tag, activity_status: activity }): QueueConsumer => {
-    return { queue: queue.name, tag, activity };
-  });
-
-const consumersSchema = z.array(consumerSchema);
-const queueSchema = z.object({ consumer_details: consumersSchema });
-
-/** RabbitMQ before 3.9 gave the tags as one text with commas. */
-const whoamiSchema = z.object({
-  tags: z.union([z.array(z.string()), z.string().transform((text) => text.split(","))]),
-});

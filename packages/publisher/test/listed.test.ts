@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { judgeListed } from "../src/probes/listed.ts";
+import type { QueueConsumer } from "../src/probes/management-answers.ts";
+import type { QueueTarget } from "../src/probes/queue-target.ts";
+
+const ingest: QueueTarget = {
+  queue: "ingest",
+  listeners: [{ name: "sda-ingest", matches: (tag) => tag.includes("ingest") }],
+};
+const pair: QueueTarget = {
+  queue: "pair",
+  listeners: [
+    { name: "a", matches: (tag) => tag === "a" },
+    { name: "b", matches: (tag) => tag === "b" },
+  ],
+};
+const bare: QueueTarget = { queue: "bare", listeners: [] };
+
+function attached(tag: string, activity = "up", queue = "ingest"): QueueConsumer {
+  return { queue, tag, activity };
+}
+
+test.each([
+  { what: "attached", queue: ingest, consumers: [attached("ctag-ingest-1")], states: ["up", "up"] },
+  {
+    what: "attached as the single active one",
+    queue: ingest,
+    consumers: [attached("ingest", "single_active")],
+    states: ["up", "up"],
+  },
+  {
+    what: "attached as a stand-by",
+    queue: ingest,
+    consumers: [attached("ingest", "waiting")],
+    states: ["up", "up"],
+  },
+  {
+    what: "suspected by the broker",
+    queue: ingest,
+    consumers: [attached("ingest", "suspected_down")],
+    states: ["unknown", "unknown"],
+  },
+  {
+    what: "one of two is well",
+    queue: ingest,
+    consumers: [attached("ingest", "odd"), attached("ingest")],
+    states: ["up", "up"],
+  },
+  { what: "another consumer only", queue: ingest, consumers: [attached("other")], states: ["down", "down"] },
+  { what: "no consumer", queue: ingest, consumers: [], states: ["down", "down"] },
+  { what: "no queue", queue: ingest, consumers: "missing" as const, states: ["down", "down"] },
+  { what: "one of two listeners", queue: pair, consumers: [attached("b")], states: ["down", "down", "up"] },
+  {
+    what: "down is worse than unknown",
+    queue: pair,
+    consumers: [attached("a", "odd")],
+    states: ["down", "unknown", "down"],
+  },
+  { what: "a queue without listeners exists", queue: bare, consumers: [], states: ["up"] },
+  {
+    what: "a queue without listeners is missing",
+    queue: bare,
+    consumers: "missing" as const,
+    states: ["down"],
+  },
+])("$what: $states", ({ queue, consumers, states }) => {
+  expect(judgeListed(queue, consumers).map(({ state }) => state)).toEqual(states);
+});
