@@ -163,4 +163,24 @@ describe("consuming", () => {
     await vi.waitFor(() => expect(bodies).toHaveLength(1_000), { timeout: 10_000 });
     expect(bodies).toEqual(sent);
   });
+
+  test("knows which messages may have waited in the queue, and when those have been dealt with", async () => {
+    const { settings, channel } = await freshBroker();
+    const first = startSession(settings);
+    await untilConnected(first.broker);
+    await first.broker.close();
+    const backlog = Array.from({ length: 450 }, (_, index) => `old ${index}`);
+    for (const body of backlog) channel.sendToQueue(topology.queue, Buffer.from(body));
+    await vi.waitFor(async () => expect((await channel.checkQueue(topology.queue)).messageCount).toBe(450));
+
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { bodies, waited, isCatchingUp } = startConsuming(settings, () => released);
+    await vi.waitFor(() => expect(isCatchingUp()).toBe(true), { timeout: 10_000 });
+    release();
+    await vi.waitFor(() => expect(bodies).toHaveLength(450), { timeout: 10_000 });
+    await vi.waitFor(() => expect(isCatchingUp()).toBe(false));
+    channel.sendToQueue(topology.queue, Buffer.from("new"));
+    await vi.waitFor(() => expect(bodies).toHaveLength(451));
+    expect(waited).toEqual(backlog);
+  });
 });

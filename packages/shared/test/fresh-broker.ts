@@ -91,13 +91,14 @@ export function startSession(settings: BrokerSettings, options: Partial<BrokerOp
   return { broker, lines };
 }
 
-/** A session that consumes into a list of bodies. */
+/** A session that consumes into a list of bodies; `waited` are those that may have waited in the queue. */
 export function startConsuming(
   settings: BrokerSettings,
   onBatch?: () => Promise<void>,
   used: Topology = topology,
 ) {
   const bodies: string[] = [];
+  const waited: string[] = [];
   let consumer: Consumer | undefined;
   const session = startSession(settings, {
     topology: used,
@@ -105,11 +106,12 @@ export function startConsuming(
       consumer = await consumeInBatches(opened, used.queue, async (batch) => {
         await onBatch?.();
         bodies.push(...batch.map(({ body }) => body.toString()));
+        waited.push(...batch.filter(({ hasWaited }) => hasWaited).map(({ body }) => body.toString()));
       });
     },
     release: async () => await consumer?.drain(),
   });
-  return { ...session, bodies };
+  return { ...session, bodies, waited, isCatchingUp: () => consumer?.isCatchingUp };
 }
 
 export async function untilConnected(broker: { connectedAtMs: number | undefined }): Promise<void> {
