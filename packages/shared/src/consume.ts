@@ -31,7 +31,7 @@ export async function consumeInBatches(
   onBatch: (batch: readonly Delivery[], lost: AbortSignal) => Promise<void>,
 ): Promise<Consumer> {
   const backlog = catchUp(PREFETCH, performance.now());
-  let waiting: { message: ConsumeMessage; delivery: Delivery }[] = [];
+  let waiting: { message: ConsumeMessage; isBacklog: boolean; delivery: Delivery }[] = [];
   let work: Promise<void> | undefined;
   let isDraining = false;
   let canCount = true;
@@ -44,7 +44,7 @@ export async function consumeInBatches(
       await onBatch(deliveries, lost);
       const last = batch.at(-1);
       if (last && !lost.aborted) channel.ack(last.message, true);
-      const waited = deliveries.filter(({ hasWaited }) => hasWaited).length;
+      const waited = batch.filter(({ isBacklog }) => isBacklog).length;
       backlog.dealtWith(batch.length, waited, performance.now());
       if (backlog.isUncounted && canCount) await count();
     }
@@ -63,8 +63,11 @@ export async function consumeInBatches(
       channel.close().catch(() => {}); // already closed
       return;
     }
-    const hasWaited = backlog.delivered(performance.now());
-    waiting.push({ message, delivery: { body: message.content, receivedAtMs: Date.now(), hasWaited } });
+    const isBacklog = backlog.delivered(performance.now());
+    // One that was in somebody's hands before is older than it looks.
+    const hasWaited = isBacklog || message.fields.redelivered;
+    const delivery = { body: message.content, receivedAtMs: Date.now(), hasWaited };
+    waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
       .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too
       .finally(() => (work = undefined));

@@ -146,17 +146,18 @@ function firstIssue(error: z.ZodError): string {
   return `${path ? `${path}: ` : ""}${issue?.message}`.slice(0, 200);
 }
 
-const name = z
-  .string()
-  .min(1)
-  .max(MAX_NAME_LENGTH)
-  // Half a surrogate pair is no text: neither UTF-8 nor Redis's JSON can hold it.
-  .refine((text) => text.isWellFormed(), "is not well-formed text");
+/** Half a surrogate pair is no text: neither UTF-8 nor Redis's JSON can hold it. */
+const text = (mostLength: number) =>
+  z
+    .string()
+    .max(mostLength)
+    .refine((given) => given.isWellFormed(), "is not well-formed text");
+const name = text(MAX_NAME_LENGTH).min(1);
 const kind = z.enum(["service", "queue"]);
 const state = z.enum(["up", "down", "unknown"]);
 /** ISO 8601 in UTC, as Date.prototype.toISOString writes it, to unix milliseconds. */
 const isoTime = z.iso.datetime().transform((text) => Date.parse(text));
-const shortText = z.string().max(1000).optional();
+const shortText = text(1000).optional();
 
 const entrySchema = z.object({
   name,
@@ -169,7 +170,7 @@ type Entry = z.output<typeof entrySchema>;
 
 const v2Schema = z.object({
   site: z.string().regex(SITE_PATTERN),
-  bootId: z.string().min(1).max(64),
+  bootId: text(64).min(1),
   sequence: z.int().min(1),
   sentAt: isoTime,
   uptimeMs: z.number().min(0),
@@ -179,9 +180,9 @@ const v2Schema = z.object({
     z.object({
       kind,
       name,
-      probe: z.string().max(64).optional(),
+      probe: text(64).optional(),
       state,
-      reason: z.string().max(64).optional(),
+      reason: text(64).optional(),
       detail: shortText,
       since: isoTime.optional(),
       observedAt: isoTime,
@@ -195,7 +196,7 @@ export type V2Part = z.input<typeof v2Schema>;
 
 const messageSchema = z.object({
   status: z.literal("heartbeat"),
-  timestamp: z.string().max(64),
+  timestamp: text(64),
   hosts: z.array(entrySchema).default([]),
   rmq_consumers: z.object({
     queues_status: z.array(entrySchema).default([]),

@@ -1,7 +1,14 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { ComponentReport } from "@pipeline-heartbeat/shared/heartbeat.ts";
-import { bootsAfter, hearReplaced, isContested, judgeOrder, type Order } from "./order.ts";
-import { type Arrival, learn, newBootClock, type SenderClock, sentAtByOurClock } from "./sender-clock.ts";
+import { bootsAfter, hearOther, isContested, judgeOrder, type Order } from "./order.ts";
+import {
+  type Arrival,
+  learn,
+  type Learned,
+  newBootClock,
+  type SenderClock,
+  sentAtByOurClock,
+} from "./sender-clock.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 
 export interface ApplyRules {
@@ -44,44 +51,48 @@ export function applyHeartbeat(
   const intervalMs = heartbeat.intervalMs ?? before?.intervalMs ?? rules.expectedIntervalMs;
   const arrival = arrivalOf(heartbeat, receipt, intervalMs);
   const known = before && trusted(before.clock, receipt.clockSetAtMs);
-  const { clock, isInTime } =
-    known && isSameBoot ? learn(known, arrival) : { clock: newBootClock(arrival, known), isInTime: false };
+  const learned: Learned =
+    known && isSameBoot
+      ? learn(known, arrival)
+      : { clock: newBootClock(arrival, known), isLive: false, isInTime: false };
 
   if (before && (order === "duplicate" || order === "other-boot")) {
     // What waited may be from before the boot was replaced.
-    const record = receipt.hasWaited ? before : hearReplaced(before, heartbeat, receipt.receivedAtMs);
+    const record = receipt.hasWaited ? before : hearOther(before, heartbeat, receipt.receivedAtMs);
     return { outcome: order, record };
   }
   // In format 1 the order is the wall clock's: when it was set back, what comes in time is new all the same.
-  if (before && order === "late" && !(heartbeat.format === 1 && isInTime)) {
-    return { outcome: "late", record: heartbeat.format === 1 ? { ...before, clock } : before };
+  if (before && order === "late" && !(heartbeat.format === 1 && learned.isInTime)) {
+    return { outcome: "late", record: heartbeat.format === 1 ? { ...before, clock: learned.clock } : before };
   }
-  return { outcome: "applied", record: accept(before, heartbeat, { site, order, arrival, clock, rules }) };
+  return { outcome: "applied", record: accept(before, heartbeat, { site, order, arrival, learned, rules }) };
 }
 
 interface Acceptance {
   readonly site: string;
   readonly order: Order;
   readonly arrival: Arrival;
-  readonly clock: SenderClock;
+  readonly learned: Learned;
   readonly rules: ApplyRules;
 }
 
 function accept(
   before: SiteRecord | undefined,
   heartbeat: ReceivedHeartbeat,
-  { site, order, arrival, clock, rules }: Acceptance,
+  { site, order, arrival, learned, rules }: Acceptance,
 ): SiteRecord {
   const { format, bootId, sequence, sentAtMs, cause } = heartbeat;
-  const { receivedAtMs } = arrival;
-  const gapsMs = format === 1 ? gapsAfter(before, heartbeat) : [];
+  const { receivedAtMs, hasWaited } = arrival;
+  const { clock, isLive } = learned;
+  const gapsMs = format === 1 ? gapsAfter(before, heartbeat, isLive) : [];
   const intervalMs = heartbeat.intervalMs ?? Math.max(rules.expectedIntervalMs, usualGapMs(gapsMs));
   const allowedMs = rules.silenceFactor * intervalMs;
-  // How long it waited may be unknown: then nothing of what it says is known to be so still.
-  const sentMs = sentAtByOurClock(clock, arrival) ?? receivedAtMs - allowedMs - 1;
+  const sentMs = sentAtByOurClock(clock, arrival);
   // What was sent later is fresher. Of a boot that took over from a silent one that is not certain.
-  const leastMs = before && order !== "takeover" ? Math.min(before.freshAtMs, receivedAtMs) : 0;
-  const freshAtMs = Math.max(sentMs, leastMs);
+  const leastMs = before && order !== "takeover" ? Math.min(before.surelyFreshAtMs, receivedAtMs) : 0;
+  // How long it waited may be unknown: then nothing of what it says is known to be so still.
+  const freshAtMs = Math.max(sentMs ?? receivedAtMs - allowedMs - 1, leastMs);
+  const isSure = sentMs !== undefined && (!hasWaited || clock.skew !== undefined);
   const deadlineMs = freshAtMs + allowedMs;
   const record: SiteRecord = {
     site,
@@ -95,7 +106,9 @@ function accept(
     intervalMs,
     gapsMs,
     receivedAtMs,
+    firstHeardAtMs: before?.firstHeardAtMs ?? receivedAtMs,
     freshAtMs,
+    surelyFreshAtMs: isSure ? freshAtMs : leastMs,
     deadlineMs,
     sweepAtMs: deadlineMs,
     // News that comes when its deadline has passed ends no silence.
@@ -123,17 +136,28 @@ function trusted(clock: SenderClock, clockSetAtMs: number): SenderClock {
 /** How many of the last times between heartbeats are kept, and of how many on they tell anything. */
 const MAX_GAPS = 5;
 const LEAST_GAPS = 2;
+/** As long as an announced interval may be. */
+const MOST_GAP_MS = 86_400_000;
+/** Gaps that differ by less than this part are the same. */
+const GAP_TOLERANCE = 0.25;
 
-function gapsAfter(before: SiteRecord | undefined, { bootId, sequence }: ReceivedHeartbeat): number[] {
+/** Only live heartbeats tell how often they come; a clock that was set does not. */
+function gapsAfter(
+  before: SiteRecord | undefined,
+  { bootId, sequence }: ReceivedHeartbeat,
+  isLive: boolean,
+): number[] {
   const gaps = before?.gapsMs ?? [];
-  const gapMs = before?.bootId === bootId ? sequence - before.sequence : 0;
-  return gapMs > 0 ? [...gaps, gapMs].slice(-MAX_GAPS) : gaps;
+  const gapMs = before?.bootId === bootId && isLive ? sequence - before.sequence : 0;
+  return gapMs > 0 && gapMs <= MOST_GAP_MS ? [...gaps, gapMs].slice(-MAX_GAPS) : gaps;
 }
 
-/** The median, of two the smaller: a single pause is not taken for the interval. */
+/** The median, of two the smaller, where most gaps are about as long: pauses are not taken for the interval. */
 function usualGapMs(gapsMs: readonly number[]): number {
   if (gapsMs.length < LEAST_GAPS) return 0;
-  return gapsMs.toSorted((a, b) => a - b)[Math.floor((gapsMs.length - 1) / 2)] ?? 0;
+  const medianMs = gapsMs.toSorted((a, b) => a - b)[Math.floor((gapsMs.length - 1) / 2)] ?? 0;
+  const alike = gapsMs.filter((gapMs) => Math.abs(gapMs - medianMs) <= GAP_TOLERANCE * medianMs);
+  return alike.length * 2 > gapsMs.length ? medianMs : 0;
 }
 
 /** What is not reported any more is gone; but not while two publishers contradict each other, nor by a bare goodbye. */
@@ -159,6 +183,30 @@ export function applySilence(record: SiteRecord, nowMs: number): SiteRecord {
     sweepAtMs: nowMs + SILENCE_AGAIN_MS,
     isSilenceWritten: true,
     components: record.components.map((component) => ({ ...component, lastFailedMs: record.deadlineMs })),
+  };
+}
+
+/** Later than so much ago by our clock, and it was another clock, or ours has been set since. */
+const CLOCK_TOLERANCE_MS = 10_000;
+
+/** Whether a record claims to have been received at a time to come: how old its news is cannot be told then. */
+export function isFromTheFuture({ receivedAtMs }: SiteRecord, nowMs: number): boolean {
+  return receivedAtMs > nowMs + CLOCK_TOLERANCE_MS;
+}
+
+/** Such a record, with what it may still claim: nothing, until the next heartbeat. */
+export function withoutFuture(record: SiteRecord, nowMs: number): SiteRecord {
+  const freshAtMs = Math.min(record.freshAtMs, nowMs);
+  const pastMs = nowMs - 1;
+  return {
+    ...record,
+    receivedAtMs: nowMs,
+    freshAtMs,
+    surelyFreshAtMs: 0,
+    deadlineMs: pastMs,
+    sweepAtMs: pastMs,
+    newestSentAtMs: Math.min(record.newestSentAtMs, nowMs),
+    clock: { anchor: record.clock.anchor },
   };
 }
 

@@ -3,6 +3,8 @@ import type { BootRecord, SiteRecord } from "./site-record.ts";
 
 /** How many boots of a site are remembered, each with its newest sequence. */
 const MAX_BOOTS = 64;
+/** How many of them may be such as never spoke for the site. */
+const MAX_PASSED_OVER = 4;
 /** A boot that was replaced and is heard so many intervals later was not replaced: there are two publishers. */
 const REPLACED_AFTER_INTERVALS = 2;
 
@@ -30,9 +32,10 @@ export function judgeOrder(
     // In format 1 the sequence is a time in whole seconds: two heartbeats may share it.
     return format === 1 ? "next" : "duplicate";
   }
-  const remembered = record.boots.find((boot) => boot.bootId === bootId)?.sequence;
-  if (remembered === undefined && sentAtMs >= record.newestSentAtMs) return "successor";
-  if (record.deadlineMs < nowMs && sequence > (remembered ?? 0)) return "takeover";
+  // One that never spoke for the site has none, and is as good as unknown.
+  const remembered = record.boots.find((boot) => boot.bootId === bootId)?.sequence ?? 0;
+  if (remembered === 0 && sentAtMs >= record.newestSentAtMs) return "successor";
+  if (record.deadlineMs < nowMs && sequence > remembered) return "takeover";
   return "other-boot";
 }
 
@@ -47,20 +50,36 @@ export function bootsAfter(
   return [...replaced, { bootId, sequence }].slice(-MAX_BOOTS);
 }
 
-/** The record once a boot that was replaced has been heard; unchanged when it is not known or says nothing new. */
-export function hearReplaced(
+/**
+ * The record once a boot has been heard that does not speak for the site: it was replaced, or has been passed over since
+ * it was heard first. Unchanged when it says nothing new.
+ */
+export function hearOther(
   record: SiteRecord,
   { bootId, sequence }: Pick<ReceivedHeartbeat, "bootId" | "sequence">,
   receivedAtMs: number,
 ): SiteRecord {
   const boot = record.boots.find((boot) => boot.bootId === bootId);
-  if (!boot || sequence <= Math.max(boot.sequence, boot.heardSince?.sequence ?? 0)) return record;
-  const heard = { ...boot, heardSince: { sequence, atMs: receivedAtMs } };
+  const heardSince = { sequence, atMs: receivedAtMs };
+  if (!boot) {
+    const passedOver = { bootId, sequence: 0, replacedAtMs: receivedAtMs, heardSince };
+    return { ...record, boots: withPassedOver(record.boots, passedOver) };
+  }
+  if (sequence <= Math.max(boot.sequence, boot.heardSince?.sequence ?? 0)) return record;
+  const heard = { ...boot, heardSince };
   return { ...record, boots: record.boots.map((other) => (other === boot ? heard : other)) };
 }
 
+/** Before the one that speaks; in place of the first such one when there are too many. */
+function withPassedOver(boots: readonly BootRecord[], added: BootRecord): BootRecord[] {
+  const passedOver = boots.filter(({ sequence }) => sequence === 0);
+  const dropped = passedOver.length >= MAX_PASSED_OVER ? passedOver[0] : undefined;
+  const kept = boots.filter((boot) => boot !== dropped);
+  return [...kept.slice(0, -1), added, ...kept.slice(-1)].slice(-MAX_BOOTS);
+}
+
 /**
- * Whether two publishers speak for the site: a boot was heard two intervals after it was replaced, while the one that
+ * Whether two publishers speak for the site: a boot was heard two intervals after it was replaced or passed over, while the one that
  * replaced it was heard again, too. Over when the other one has not been heard for as long as makes a site silent.
  */
 export function isContested(record: SiteRecord, nowMs: number): boolean {

@@ -1,9 +1,13 @@
 import { keyOf } from "./apply.ts";
 import type { SiteRecord } from "./site-record.ts";
 
+/** A restart may overlap by so much. Who was heard side by side for longer is another site with the same components. */
+const OVERLAP_INTERVALS = 2;
+
 /**
  * The site that took the place of a silent nameless one, as when upstream's publisher, which knows no names, was replaced
- * by one of ours: it is not silent itself and reports every component of the silent one. Undefined when there is none.
+ * by one of ours: it is not silent itself, came when the other one went, and reports every component of the silent one.
+ * Undefined when there is none.
  */
 export function replacementOf(
   nameless: SiteRecord | undefined,
@@ -13,6 +17,8 @@ export function replacementOf(
   if (!nameless || nameless.components.length === 0 || nowMs <= nameless.deadlineMs) return undefined;
   for (const site of sites) {
     if (site.site === nameless.site || site.deadlineMs < nowMs) continue;
+    const overlapMs = nameless.receivedAtMs - site.firstHeardAtMs;
+    if (overlapMs > OVERLAP_INTERVALS * nameless.intervalMs) continue;
     const reported = new Set(site.components.map(keyOf));
     if (nameless.components.every((component) => reported.has(keyOf(component)))) return site.site;
   }

@@ -12,7 +12,11 @@ const MOST_PACE = 1.25;
 const WHOLE_SECOND_MS = 1_000;
 /** So many live messages in a row that all seem late by the same time are not late: the clock was changed. */
 const RELEARN_AFTER = 2;
-/** A backlog cannot come from the future: what says so has a clock that tells nothing yet. */
+/** The same, where the wall clock finds them late, too: then it was both clocks, and no link that is slow. */
+const RELEARN_BOTH_AFTER = 5;
+/** By so much of the time that passes may two clocks differ more and more; a link that fills up is worse. */
+const STEADY = 0.005;
+/** What seems to come from the future has a clock that was set, or of which nothing is known. */
 const AHEAD_MS = 1_000;
 
 /**
@@ -25,7 +29,7 @@ export const senderClockSchema = z.object({
   /** The least difference that live messages had; absent until there was one. */
   skew: z.object({ leastMs: z.number(), learnedAtMs: z.number() }).optional(),
   /** Live messages in a row that the skew makes late. */
-  late: z.object({ count: z.number(), differenceMs: z.number() }).optional(),
+  late: z.object({ count: z.number(), differenceMs: z.number(), sinceMs: z.number() }).optional(),
   /** The difference of the wall clocks, from the last live message that was not late. Outlives the boot. */
   wallMs: z.number().optional(),
 });
@@ -55,6 +59,8 @@ export function newBootClock({ receivedAtMs, sendingMs }: Arrival, before?: Send
 
 export interface Learned {
   readonly clock: SenderClock;
+  /** Whether it came at the pace at which it was sent. */
+  readonly isLive: boolean;
   /** Whether the message certainly came in time, by what was known before it; false also where that cannot be told. */
   readonly isInTime: boolean;
 }
@@ -63,44 +69,45 @@ export interface Learned {
  * Learns from a message. The skew is the least difference of the live messages: those that came at the pace at which
  * they were sent, so that they cannot have come out of a queue in a burst. It lasts for the boot, with some drift
  * allowed; that of a wall clock for an hour. Live messages that all seem late by the same time show that the clock was
- * changed: of a monotonic clock (which stops when its machine is suspended) that is believed when the wall clock does
- * not find them late.
+ * changed: a monotonic clock stops when its machine is suspended. That is believed sooner when the wall clock does not
+ * find them late.
  */
 export function learn(clock: SenderClock, arrival: Arrival): Learned {
   const pace = paceOf(clock, arrival);
-  if (pace === "unclear") return { clock, isInTime: false };
+  if (pace === "unclear") return { clock, isLive: false, isInTime: false };
   const { receivedAtMs, sendingMs, sentAtMs } = arrival;
   const heard = { ...clock, anchor: { receivedAtMs, sendingMs } };
-  if (pace === "other") return { clock: { ...heard, late: undefined }, isInTime: false };
+  if (pace === "other") return { clock: { ...heard, late: undefined }, isLive: false, isInTime: false };
 
   const differenceMs = receivedAtMs - sendingMs;
   const inTime: SenderClock = { ...heard, late: undefined, wallMs: receivedAtMs - sentAtMs };
   const learned = { ...inTime, skew: { leastMs: differenceMs, learnedAtMs: receivedAtMs } };
-  if (!clock.skew) return { clock: learned, isInTime: false };
+  if (!clock.skew) return { clock: learned, isLive: true, isInTime: false };
   const isOld = !arrival.isMonotonic && receivedAtMs - clock.skew.learnedAtMs > HOUR_MS;
-  if (isOld || differenceMs <= allowedMs(clock.skew, receivedAtMs)) return { clock: learned, isInTime: true };
-  if ((delayMs(clock, arrival) ?? 0) < tolerableMs(arrival)) return { clock: inTime, isInTime: true };
+  const lateByMs = differenceMs - allowedMs(clock.skew, receivedAtMs);
+  if (isOld || lateByMs <= 0) return { clock: learned, isLive: true, isInTime: true };
+  if (lateByMs < tolerableMs(arrival)) return { clock: inTime, isLive: true, isInTime: true };
   const late = lateAgain(clock, arrival, differenceMs);
-  if (late.count >= RELEARN_AFTER) return { clock: learned, isInTime: true };
-  return { clock: { ...heard, late }, isInTime: false };
-}
-
-/** How late a message is, never negative; undefined while the skew is not known. */
-function delayMs({ skew }: SenderClock, { receivedAtMs, sendingMs }: Arrival): number | undefined {
-  return skew && Math.max(0, receivedAtMs - sendingMs - allowedMs(skew, receivedAtMs));
+  const isBothClocks = arrival.isMonotonic && !isInTimeByWallClock(clock, arrival);
+  const isRelearned = late.count >= (isBothClocks ? RELEARN_BOTH_AFTER : RELEARN_AFTER);
+  return { clock: isRelearned ? learned : { ...heard, late }, isLive: true, isInTime: isRelearned };
 }
 
 /**
  * When a message was sent, by the receiver's clock and never later than its receipt. Without a skew a time in the past
- * is believed; where the wall clock is known to have been ahead, the earlier one. Undefined for a message that may have
- * waited and whose clock shows a time to come: how long it waited cannot be told.
+ * is believed; where the wall clock is known to have been ahead, the earlier one. Undefined where that cannot be told: by
+ * all that is known it comes from the future, so the clock was set since, and it may have waited.
  */
 export function sentAtByOurClock(clock: SenderClock, arrival: Arrival): number | undefined {
-  const { receivedAtMs, sentAtMs, hasWaited } = arrival;
-  const lateByMs = delayMs(clock, arrival);
-  if (lateByMs !== undefined) return receivedAtMs - lateByMs;
-  if (hasWaited && sentAtMs > receivedAtMs + AHEAD_MS && clock.wallMs === undefined) return undefined;
-  return Math.min(receivedAtMs, sentAtMs, sentAtMs + (clock.wallMs ?? 0));
+  const { receivedAtMs, sendingMs, sentAtMs, hasWaited } = arrival;
+  if (clock.skew) {
+    const lateByMs = receivedAtMs - sendingMs - allowedMs(clock.skew, receivedAtMs);
+    // A live message would have been learned from.
+    return lateByMs < -AHEAD_MS ? undefined : receivedAtMs - Math.max(0, lateByMs);
+  }
+  const correctedMs = sentAtMs + (clock.wallMs ?? 0);
+  if (hasWaited && correctedMs > receivedAtMs + AHEAD_MS) return undefined;
+  return Math.min(receivedAtMs, sentAtMs, correctedMs);
 }
 
 /** The least difference, as far as the clocks may have drifted apart since. */
@@ -117,16 +124,24 @@ function paceOf({ anchor }: SenderClock, arrival: Arrival): "live" | "unclear" |
   return arrivalGapMs <= MOST_PACE * sendingGapMs + WHOLE_SECOND_MS ? "live" : "other";
 }
 
-function lateAgain(clock: SenderClock, arrival: Arrival, differenceMs: number) {
-  const { late, wallMs } = clock;
-  const wallLateByMs = arrival.receivedAtMs - arrival.sentAtMs - (wallMs ?? 0);
-  const isBelievable = arrival.isMonotonic
-    ? wallMs !== undefined && wallLateByMs < tolerableMs(arrival)
-    : late === undefined || Math.abs(differenceMs - late.differenceMs) < tolerableMs(arrival);
-  return { count: isBelievable ? (late?.count ?? 0) + 1 : Number(!arrival.isMonotonic), differenceMs };
+/** One more that is late by the same time, or the first that is late by another. */
+function lateAgain({ late }: SenderClock, arrival: Arrival, differenceMs: number) {
+  const { receivedAtMs, isMonotonic } = arrival;
+  const steadyMs = late ? WHOLE_SECOND_MS + STEADY * (receivedAtMs - late.sinceMs) : 0;
+  const sameMs = isMonotonic ? steadyMs : tolerableMs(arrival);
+  return late && Math.abs(differenceMs - late.differenceMs) <= sameMs
+    ? { ...late, count: late.count + 1 }
+    : { count: 1, differenceMs, sinceMs: receivedAtMs };
+}
+
+function isInTimeByWallClock(
+  { wallMs }: SenderClock,
+  { receivedAtMs, sentAtMs, ...arrival }: Arrival,
+): boolean {
+  return wallMs !== undefined && receivedAtMs - sentAtMs - wallMs < tolerableMs(arrival);
 }
 
 /** Late by less makes no difference to anything, and is what whole seconds and busy machines do. */
-function tolerableMs({ intervalMs }: Arrival): number {
+function tolerableMs({ intervalMs }: Pick<Arrival, "intervalMs">): number {
   return Math.max(WHOLE_SECOND_MS, intervalMs / 4);
 }

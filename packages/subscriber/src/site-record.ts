@@ -20,9 +20,9 @@ const componentRecord = z.object({
 
 const boot = z.object({
   bootId: z.string(),
-  /** Its newest heartbeat that counted. */
+  /** Its newest heartbeat that counted; 0 when none ever did. */
   sequence: z.number(),
-  /** When another boot took over, by the receiver's clock; absent while it speaks for the site. */
+  /** When another boot took over, or when it was passed over first, by the receiver's clock; absent while it speaks. */
   replacedAtMs: z.number().optional(),
   /** Its newest heartbeat since then, although it did not count, and when that was received. */
   heardSince: z.object({ sequence: z.number(), atMs: z.number() }).optional(),
@@ -47,8 +47,12 @@ export const siteRecordSchema = z.object({
   gapsMs: z.array(z.number()),
   /** The receiver's clock. */
   receivedAtMs: z.number(),
+  /** When the site was heard for the first time. */
+  firstHeardAtMs: z.number(),
   /** How old the news is, by the receiver's clock; never later than the receipt. */
   freshAtMs: z.number(),
+  /** The same, of the last news of which that is not merely what a clock says that nobody knows. */
+  surelyFreshAtMs: z.number(),
   /** After this, by the receiver's clock, the site is silent. */
   deadlineMs: z.number(),
   /** When the sweep has to look at the site. */

@@ -1,6 +1,6 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import { describe, expect, test } from "vitest";
-import { type Applied, applyHeartbeat, applySilence } from "../src/apply.ts";
+import { type Applied, applyHeartbeat, applySilence, isFromTheFuture, withoutFuture } from "../src/apply.ts";
 import { isContested } from "../src/order.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import { component, heartbeat, receipt, rules } from "./heartbeats.ts";
@@ -58,7 +58,8 @@ describe("order", () => {
   ])("$what: $outcome", ({ message, receivedAtMs, outcome }) => {
     const applied = apply(current, heartbeat(message), receivedAtMs ?? T);
     expect(applied.outcome).toBe(outcome);
-    if (outcome !== "applied") expect(applied.record).toBe(current);
+    // Who speaks beside it may leave a mark, but changes nothing that it said.
+    if (outcome !== "applied") expect({ ...applied.record, boots: current.boots }).toEqual(current);
   });
 
   test("in format 1 an equal sequence is applied: upstream's times have whole seconds", () => {
@@ -159,6 +160,44 @@ describe("two publishers for one site", () => {
     expect(isContested(recordAfter(...messages), T + minute * MINUTE_MS)).toBe(contested);
   });
 
+  test.each([5_000, 40_000, 600_000])(
+    "show, although the other one is %i ms behind and never counts",
+    (behindMs) => {
+      const behind = (sequence: number, minute: number) => ({
+        ...b(sequence, minute),
+        sentAtMs: T + minute * MINUTE_MS - behindMs,
+      });
+      let record = recordAfter(a(1, 0), a(2, 1));
+      for (let minute = 1; minute < 5; minute += 1) {
+        record =
+          apply(record, heartbeat(behind(minute, minute + 0.05)), T + (minute + 0.05) * MINUTE_MS).record ??
+          record;
+        record =
+          apply(record, heartbeat(a(minute + 2, minute + 1)), T + (minute + 1) * MINUTE_MS).record ?? record;
+      }
+      expect({ bootId: record.bootId, isContested: isContested(record, T + 5 * MINUTE_MS) }).toEqual({
+        bootId: "a",
+        isContested: true,
+      });
+    },
+  );
+
+  test("of many that never counted only a few are remembered, and none that did is forgotten for them", () => {
+    let record = recordAfter(a(1, 0), b(1, 0.5));
+    for (let index = 0; index < 100; index += 1) {
+      const other = heartbeat({ ...said(`other-${index}`, 1, 0), sentAtMs: T - 1 });
+      record = apply(record, other, T + MINUTE_MS).record ?? record;
+    }
+    expect(record.boots.map(({ bootId }) => bootId)).toEqual([
+      "a",
+      "other-96",
+      "other-97",
+      "other-98",
+      "other-99",
+      "b",
+    ]);
+  });
+
   test("nothing is removed meanwhile, and what is not reported goes when it is over", () => {
     const both = { components: [component({ name: "b" }), component({ name: "extra" })] };
     const until = [a(1, 0), b(1, 0.5), { ...b(2, 1.5), ...both }, a(2, 3)];
@@ -221,6 +260,57 @@ describe("news that is in order", () => {
     expect(record?.deadlineMs).toBeLessThan(T);
   });
 
+  test("voids what was believed of a clock that turns out to be ahead", () => {
+    // Dead for five minutes, ten minutes ahead: the last one that seems old enough to be believed looks two minutes old.
+    const waited = receipt(T, { hasWaited: true });
+    let record: SiteRecord | undefined;
+    for (let minute = 0; minute < 16; minute += 1) {
+      const sentAtMs = T + (minute - 20 + 10) * 60_000;
+      const message = heartbeat({ sequence: minute + 1, sentAtMs, uptimeMs: minute * 60_000 });
+      record = applyHeartbeat(record, message, "tsd", waited, rules).record;
+    }
+    expect(record?.deadlineMs).toBeLessThan(T);
+  });
+
+  test("is of unknown age when it waited and its clock was set forward meanwhile", () => {
+    for (const format of [1, 2] as const) {
+      const beat = (minute: number, aheadMs: number, bootId = "a") => {
+        const sentAtMs = T + minute * 60_000 + aheadMs;
+        const uptimeMs = format === 2 ? minute * 60_000 : undefined;
+        const sequence = format === 2 ? minute + 1 : sentAtMs;
+        return heartbeat({
+          format,
+          bootId,
+          sequence,
+          sentAtMs,
+          uptimeMs,
+          ...(format === 1 && { intervalMs: undefined }),
+        });
+      };
+      let record: SiteRecord | undefined;
+      for (const minute of [0, 1, 2, 3]) record = apply(record, beat(minute, 0), T + minute * 60_000).record;
+      // In format 2 only a restart makes the wall clock count.
+      const bootId = format === 2 ? "b" : "a";
+      const backMs = T + 13 * 60_000;
+      for (const minute of [4, 5, 6]) {
+        const message = beat(minute, 600_000, bootId);
+        record = applyHeartbeat(record, message, "tsd", receipt(backMs, { hasWaited: true }), rules).record;
+      }
+      expect(record?.deadlineMs, `format ${format}`).toBeLessThan(backMs);
+    }
+  });
+
+  test("that claims to be of a time to come is no news", () => {
+    const record = recordAfter({ sentAtMs: T });
+    expect([T - 10_000, T - 10_001].map((nowMs) => isFromTheFuture(record, nowMs))).toEqual([false, true]);
+    const earlierMs = T - 500_000;
+    const now = withoutFuture(record, earlierMs);
+    expect(now.deadlineMs).toBeLessThan(earlierMs);
+    expect(isFromTheFuture(now, earlierMs)).toBe(false);
+    const next = heartbeat({ sequence: 2, sentAtMs: earlierMs + 1_000, uptimeMs: 61_000 });
+    expect(apply(now, next, earlierMs + 1_000).record?.freshAtMs).toBe(earlierMs + 1_000);
+  });
+
   test("that is past its deadline ends no silence", () => {
     const silent = applySilence(recordAfter({ sentAtMs: T, sequence: 1 }), T + 150_400);
     const old = heartbeat({ sequence: 2, sentAtMs: T + 10_000, uptimeMs: 11_000 });
@@ -270,10 +360,16 @@ describe("the interval of heartbeats that announce none", () => {
       gapsMs: [300_000, 9_000_000, 310_000],
       intervalMs: 310_000,
     },
+    {
+      what: "no pauses, which are of any length",
+      gapsMs: [3_600_000, 7_200_000, 60_000],
+      intervalMs: 60_000,
+    },
+    { what: "nothing longer than a day", gapsMs: [90_000_000, 90_000_000, 90_000_000], intervalMs: 60_000 },
     { what: "never less than the expected one", gapsMs: [5_000, 5_000, 5_000], intervalMs: 60_000 },
     {
       what: "of the last five",
-      gapsMs: [...Array<number>(9).fill(300_000), 90_000, 90_000, 90_000],
+      gapsMs: [...Array<number>(9).fill(300_000), ...Array<number>(9).fill(90_000)],
       intervalMs: 90_000,
     },
   ])("$what", ({ gapsMs, intervalMs }) => {

@@ -46,6 +46,18 @@ test.each([
     named: site("tsd", ["db"], LATER),
     by: undefined,
   },
+  {
+    what: "not by one that was heard beside it",
+    nameless: site("default", ["db"], T),
+    named: { ...site("tsd", ["db"], LATER), firstHeardAtMs: T - 120_001 },
+    by: undefined,
+  },
+  {
+    what: "by one that came shortly before it went",
+    nameless: site("default", ["db"], T),
+    named: { ...site("tsd", ["db"], LATER), firstHeardAtMs: T - 120_000 },
+    by: "tsd",
+  },
 ])("a silent nameless site is replaced $what", ({ nameless, named, by }) => {
   expect(replacementOf(nameless, [nameless, named], LATER)).toBe(by);
 });

@@ -73,8 +73,10 @@ export function world(plain: Store, redis: Redis) {
   const upSinceMs = new Map<string, number>();
   let disturbedMs = nowMs;
   let clockSetMs = nowMs;
-  /** When the clock by which format 1 orders its messages was last set back. */
-  let setBackMs = -Infinity;
+  /** Until when it may not be known which message of a site is the newest, because its clock was set back. */
+  const orderLostUntilMs = new Map<string, number>();
+  /** The latest time that a site's clock has shown, counted as no later than the true one. */
+  const shownMs = new Map<string, number>();
   let turn = 0;
 
   async function act(action: Action): Promise<void> {
@@ -104,7 +106,7 @@ export function world(plain: Store, redis: Redis) {
       }
       case "start":
         // A clock that was set and that nobody could compare since tells nothing.
-        if (isSettled) publisherAt(action.site).start(nowMs);
+        if (isSettled) start(publisherAt(action.site));
         return isSettled;
       case "set clock":
         return setClock(action);
@@ -124,6 +126,7 @@ export function world(plain: Store, redis: Redis) {
         if (!subscribers && publishers.some(({ aheadMs }) => aheadMs > 0)) return false;
         await redis.flushdb();
         if (!subscribers) past.length = 0;
+        await sweep(false);
         return false;
       case "replay":
         break;
@@ -135,10 +138,22 @@ export function world(plain: Store, redis: Redis) {
   function setClock({ site, minutes }: Extract<Action, { do: "set clock" }>): boolean {
     const changed = publisherAt(site);
     if (isBlocked || !subscribers || !changed.isAlive) return false;
-    if (site === 0 && minutes * 60_000 < changed.aheadMs) setBackMs = nowMs;
+    // Format 1 orders its messages by the clock; two of them have to come at the right pace before it is believed.
+    if (site === 0 && minutes * 60_000 < changed.aheadMs) loseOrder(changed.site, 3.5 * INTERVAL_MS);
     changed.aheadMs = minutes * 60_000;
     clockSetMs = nowMs;
     return true;
+  }
+
+  /** A new run whose clock is behind what the one before has shown is not believed before that one's deadline. */
+  function start(publisher: Publisher): void {
+    const isBehind = nowMs + publisher.aheadMs < (shownMs.get(publisher.site) ?? 0);
+    if (isBehind) loseOrder(publisher.site, ALLOWED_MS + INTERVAL_MS);
+    publisher.start(nowMs);
+  }
+
+  function loseOrder(site: string, forMs: number): void {
+    orderLostUntilMs.set(site, Math.max(orderLostUntilMs.get(site) ?? 0, nowMs + forMs));
   }
 
   function publisherAt(index: number): Publisher {
@@ -149,7 +164,11 @@ export function world(plain: Store, redis: Redis) {
 
   async function pass(): Promise<void> {
     nowMs += TICK_MS;
-    for (const publisher of publishers) queue.push(...publisher.beats(nowMs));
+    for (const publisher of publishers) {
+      queue.push(...publisher.beats(nowMs));
+      const { site, aheadMs } = publisher;
+      shownMs.set(site, Math.max(shownMs.get(site) ?? 0, nowMs + Math.min(0, aheadMs)));
+    }
     if (subscribers && !isBlocked) await take(queue.splice(0), false);
     await sweep(false);
     await check();
@@ -192,11 +211,11 @@ export function world(plain: Store, redis: Redis) {
     }
   }
 
-  /** The newest word of each site. While the order of format 1 is lost, any that is not too old. */
+  /** The newest word of each site. While its order is lost, any of them. */
   function sayings(): Sent[][] {
     return publishers.map(({ site }) => {
       const ofSite = past.filter((message) => message.site === site);
-      const isOrderLost = site === "default" && nowMs - setBackMs < 3.5 * INTERVAL_MS;
+      const isOrderLost = nowMs < (orderLostUntilMs.get(site) ?? 0);
       return isOrderLost ? ofSite : ofSite.slice(-1);
     });
   }
