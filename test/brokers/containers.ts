@@ -110,6 +110,28 @@ async function redis(
   return started(address, releases);
 }
 
+/** A Redis with the engine's network for its own, so that it has the ports and addresses that it tells others. */
+export async function startRedisContainer(shellArguments: string[]): Promise<() => Promise<void>> {
+  const { GenericContainer, getContainerRuntimeClient } = await import("testcontainers");
+  const client = await getContainerRuntimeClient();
+  await ensureImage(client, REDIS_IMAGE, () => {}, AbortSignal.timeout(PULL_WITHIN_MS));
+  const label = randomBytes(8).toString("hex");
+  const remove = () => removeContainers(client, label);
+  try {
+    await new GenericContainer(REDIS_IMAGE)
+      .withNetworkMode("host")
+      .withEntrypoint(["/bin/sh"])
+      .withCommand(shellArguments)
+      .withLabels({ [LABEL]: label })
+      .withStartupTimeout(STARTUP_WITHIN_MS)
+      .start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return remove;
+}
+
 /** A start of testcontainers cannot be called off; without its container it ends soon. */
 async function orRemove<Container extends StartedTestContainer>(
   client: ContainerRuntimeClient,

@@ -19,7 +19,7 @@ export function tlsOptions(settings: TlsSettings) {
 }
 
 /** What is demanded of a server, and the same for every connection. */
-export function tlsChecks({ serverName }: TlsSettings) {
+export function tlsChecks({ serverName }: Pick<TlsSettings, "serverName">) {
   return {
     // Said outright: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would silently turn the default off.
     rejectUnauthorized: true,

@@ -11,45 +11,42 @@ import {
   count,
   decimal,
   type Env,
-  flag,
   notYetSupported,
   oneOf,
-  optionalText,
   parseConfig,
   port,
   seconds,
   text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
-import { certificateFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
-import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
+import {
+  readerKeys,
+  redisChecks,
+  redisSecrets,
+  redisSettings,
+  redisVariables,
+  unusedRedisVariables,
+} from "./redis-config.ts";
 
 /** @throws {ConfigError} with every problem of the environment */
 export function readConfig(environment: Env) {
   const env = parseConfig(schema, environment, {
-    secrets: [...brokerSecrets, "REDIS_PASSWORD"],
-    checks: [clientCertificateCheck],
+    secrets: [...brokerSecrets, ...redisSecrets],
+    checks: [clientCertificateCheck, ...redisChecks],
   });
   return {
     broker: brokerSettings(env),
     topology: brokerTopology(env, "subscriber"),
-    redis: {
-      host: env.REDIS_HOST,
-      port: env.REDIS_PORT,
-      db: env.REDIS_DB,
-      username: env.REDIS_USERNAME,
-      password: env.REDIS_PASSWORD,
-      tls: env.REDIS_TLS ? redisTls(env) : undefined,
-    },
+    redis: redisSettings(env),
     http: { host: env.HTTP_HOST, port: env.HTTP_PORT },
-    warnings: [...unusedTls(env), ...unusedRedisTls(env)],
+    warnings: [...unusedTls(env), ...unusedRedisVariables(env, environment)],
     defaultSite: env.HEARTBEAT_SITE,
     apply: { expectedIntervalMs: env.EXPECTED_INTERVAL, silenceFactor: env.SILENCE_FACTOR },
     verdict: { expectedSites: env.EXPECTED_SITES, unknownAs: env.UNKNOWN_AS },
-    store: { maxSites: env.MAX_SITES, readerKeys: env.LEGACY_KEYS },
+    store: { maxSites: env.MAX_SITES, readerKeys: readerKeys(env) },
   };
 }
 
@@ -75,18 +72,8 @@ const schema = z.object({
   EXPECTED_INTERVAL: seconds(60_000, 0.1, 86_400),
   SILENCE_FACTOR: decimal(2.5, 1, 1_000),
   UNKNOWN_AS: oneOf(["fail", "warn"], "fail"),
-  LEGACY_KEYS: oneOf(["reader-safe", "upstream", "off"], "reader-safe"),
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
-  REDIS_HOST: text("redis"),
-  REDIS_PORT: port(6379),
-  REDIS_DB: count(0, 0, 1_000_000),
-  REDIS_USERNAME: optionalText(),
-  REDIS_PASSWORD: optionalText(),
-  REDIS_TLS: flag(false),
-  REDIS_CA_CERT_PATH: certificateFile(),
-  REDIS_SENTINELS: notYetSupported(),
-  REDIS_SENTINEL_NAME: notYetSupported(),
-  REDIS_CLUSTER_NODES: notYetSupported(),
+  ...redisVariables,
   HTTP_HOST: text("0.0.0.0"),
   HTTP_PORT: port(8080),
   API_TOKEN: notYetSupported(),
@@ -94,14 +81,3 @@ const schema = z.object({
   HTTP_TLS_CERT_PATH: notYetSupported(),
   HTTP_TLS_KEY_PATH: notYetSupported(),
 });
-
-type Variables = z.output<typeof schema>;
-
-function redisTls({ REDIS_HOST, REDIS_CA_CERT_PATH }: Variables): TlsSettings {
-  return { ca: REDIS_CA_CERT_PATH, cert: undefined, key: undefined, serverName: REDIS_HOST };
-}
-
-function unusedRedisTls({ REDIS_TLS, REDIS_CA_CERT_PATH }: Variables): string[] {
-  if (REDIS_TLS || !REDIS_CA_CERT_PATH) return [];
-  return ["REDIS_CA_CERT_PATH is set, but REDIS_TLS is not true: the connection is not encrypted"];
-}

@@ -11,6 +11,7 @@ import { intake } from "./intake.ts";
 import { ownClock } from "./own-clock.ts";
 import { connectRedis } from "./redis/connection.ts";
 import { redisStore } from "./redis/store.ts";
+import { redisName } from "./redis-config.ts";
 import { rememberingStore } from "./remember.ts";
 import type { Store } from "./store.ts";
 import { runSweep } from "./sweep.ts";
@@ -31,8 +32,11 @@ async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<
   for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
   const now = Date.now;
 
-  const outage = outageLog("redis", log);
-  const redis = connectRedis(config.redis, (problem) => outage.failed(problem));
+  const outage = outageLog("redis", log.child({ redis: redisName(config.redis.servers) }));
+  const redis = connectRedis(config.redis, {
+    away: (problem) => outage.failed(problem),
+    nodeAway: (problem) => outage.isOn && outage.failed(problem),
+  });
   onStop(() => redis.disconnect());
   const { store, memory } = rememberingStore(redisStore(redis, config.store));
 

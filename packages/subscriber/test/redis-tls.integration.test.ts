@@ -26,9 +26,13 @@ beforeAll(() => {
 async function redisByTls(certificate: Certificate, caPath: string | undefined, host = "localhost") {
   const proxy = await tlsProxy(inject("redis"), certificate);
   const problems: string[] = [];
-  const tls = { ca: certificateFile().parse(caPath), cert: undefined, key: undefined, serverName: host };
-  const settings = { host, port: proxy.port, db: 0, username: undefined, password: undefined, tls };
-  const redis = connectRedis(settings, (problem) => problems.push(problem));
+  const settings = {
+    servers: { kind: "server", address: { host, port: proxy.port }, db: 0 },
+    username: undefined,
+    password: undefined,
+    tls: { ca: certificateFile().parse(caPath) },
+  } as const;
+  const redis = connectRedis(settings, { away: (problem) => problems.push(problem), nodeAway: () => {} });
   onTestFinished(() => redis.disconnect());
   const untilAnswered = () =>
     vi.waitFor(async () => expect(await redis.ping()).toBe("PONG"), { timeout: 10_000 });

@@ -3,6 +3,7 @@ import { applyHeartbeat, applySilence } from "../src/apply.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import type { Store } from "../src/store.ts";
 import { askReader } from "./ask-reader.ts";
+import { freshClusterStore } from "./fresh-cluster.ts";
 import { freshStore } from "./fresh-store.ts";
 import { component, heartbeat, receipt, rules } from "./heartbeats.ts";
 
@@ -42,7 +43,12 @@ async function fallSilent(store: Store, site: string): Promise<void> {
 
 const nothing = { version: 0, record: undefined, forgottenAtMs: undefined };
 
-describe("records", () => {
+const stores = [
+  { where: "on one server", freshStore },
+  { where: "in a cluster", freshStore: freshClusterStore },
+];
+
+describe.each(stores)("records $where", ({ freshStore }) => {
   test("come back as they were committed", async () => {
     const { store } = await freshStore();
     const record = await hear(store, "tsd", [
@@ -80,6 +86,57 @@ describe("records", () => {
     await fallSilent(store, "tsd");
     expect(await store.due(deadlineMs + 1)).toEqual([]);
     expect(await store.due(deadlineMs + 60_002)).toEqual(["tsd"]);
+  });
+
+  test("a site that is forgotten is gone, unless somebody else changed it, and what was older stays out", async () => {
+    const { store, redis } = await freshStore({ maxSites: 1 });
+    const { deadlineMs } = await hear(store, "tsd", [{}]);
+    const before = await store.load("tsd");
+    await hear(store, "tsd", [{}]);
+    expect(await store.forget(before, "tsd", startMs)).toBe(false);
+    expect(await store.forget(await store.load("tsd"), "tsd", startMs)).toBe(true);
+    expect(await store.loadAll()).toEqual({ records: [], lost: [] });
+    expect(await store.due(deadlineMs + 1)).toEqual([]);
+    expect(await store.load("tsd")).toEqual({ version: 3, record: undefined, forgottenAtMs: startMs });
+    expect(await redis.exists("heartbeat:{tsd}:events")).toBe(0);
+    await hear(store, "other", [{}]);
+  });
+
+  test("a forgotten site comes back with its next heartbeat", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{}]);
+    await store.forget(await store.load("tsd"), "tsd", startMs);
+    const record = await hear(store, "tsd", [{}]);
+    expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
+    expect(await store.due(record.deadlineMs + 1)).toEqual(["tsd"]);
+    expect(await redis.ttl("heartbeat:{tsd}:site")).toBe(-1);
+  });
+
+  test("the generation changes with every commit and every site that is forgotten", async () => {
+    const { store } = await freshStore();
+    const seen = new Set([await store.generation()]);
+    expect([...seen]).toEqual([undefined]);
+    await hear(store, "a", [{}]);
+    seen.add(await store.generation());
+    await hear(store, "b", [{}]);
+    seen.add(await store.generation());
+    await store.forget(await store.load("a"), "a", startMs);
+    seen.add(await store.generation());
+    expect(seen.size).toBe(4);
+  });
+
+  test("events are kept with the record, the oldest given up first", async () => {
+    const { store, redis } = await freshStore();
+    const record = await hear(store, "tsd", [{}]);
+    const event = { kind: "service", name: "db", state: "up", sinceMs: startMs, reason: undefined } as const;
+    const down = { ...event, state: "down", reason: "connection_refused" } as const;
+    await store.commit(await store.load("tsd"), record, [event, down]);
+    const entries = await redis.xrange("heartbeat:{tsd}:events", "-", "+");
+    const since = ["since", new Date(startMs).toISOString()];
+    expect(entries.map(([, fields]) => fields)).toEqual([
+      ["kind", "service", "name", "db", "state", "up", ...since],
+      ["kind", "service", "name", "db", "state", "down", ...since, "reason", "connection_refused"],
+    ]);
   });
 
   test("one that cannot be read is as good as lost, and replaced by the next", async () => {

@@ -21,22 +21,18 @@
 -- Whatever can fail comes before the first write: Redis does not take back what a failing script wrote.
 local told_names = cjson.decode(ARGV[6])
 local events = cjson.decode(ARGV[7])
-local version = tonumber(redis.call("HGET", KEYS[1], "version") or "0")
+local version = version_of(KEYS[1])
 if version ~= tonumber(ARGV[1]) then return 0 end
 local site = ARGV[2]
 local is_new = redis.call("SISMEMBER", KEYS[2], site) == 0
 if is_new and redis.call("SCARD", KEYS[2]) >= tonumber(ARGV[5]) then return -1 end
 
-redis.call("HSET", KEYS[1], "version", version + 1, "record", ARGV[3])
-redis.call("HDEL", KEYS[1], "forgottenAtMs")
-redis.call("PERSIST", KEYS[1])
+write_record(KEYS[1], version + 1, ARGV[3])
 redis.call("SADD", KEYS[2], site)
 redis.call("ZADD", KEYS[3], ARGV[4], site)
 count_commit(KEYS[4])
 for _, told in ipairs(told_names) do
   tell_reader(told.name, site, told.entry)
 end
-for _, fields in ipairs(events) do
-  redis.call("XADD", KEYS[5], "MAXLEN", "~", ARGV[8], "*", unpack(fields))
-end
+add_events(KEYS[5], events, ARGV[8])
 return 1

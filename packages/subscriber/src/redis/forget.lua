@@ -16,14 +16,11 @@
 
   Returns  1 forgotten, 0 somebody else was first
 ]]
-local version = tonumber(redis.call("HGET", KEYS[1], "version") or "0")
+local version = version_of(KEYS[1])
 if version ~= tonumber(ARGV[1]) then return 0 end
-redis.call("HSET", KEYS[1], "version", version + 1, "forgottenAtMs", ARGV[3])
-redis.call("HDEL", KEYS[1], "record")
-redis.call("EXPIRE", KEYS[1], ARGV[4])
+forget_record(KEYS[1], version + 1, KEYS[5], ARGV[3], ARGV[4])
 redis.call("SREM", KEYS[2], ARGV[2])
 redis.call("ZREM", KEYS[3], ARGV[2])
-redis.call("DEL", KEYS[5])
 count_commit(KEYS[4])
 for i = 5, #ARGV do
   tell_reader(ARGV[i], ARGV[2], nil)

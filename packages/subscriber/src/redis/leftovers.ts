@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { parseUpstreamTimestamp } from "@pipeline-heartbeat/shared/timestamp.ts";
-import type { Redis } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
 import * as z from "zod";
+import type { RedisClient } from "./connection.ts";
 
 const CLEAN = readFileSync(new URL("./clean.lua", import.meta.url), "utf8");
 
@@ -16,7 +17,9 @@ export interface Leftover {
  * timestamp, about whose name no site says anything. Keys that other programs have under the same prefixes are passed by.
  * @param reported names as `<kind>:<name>`
  */
-export async function leftoverKeys(redis: Redis, reported: ReadonlySet<string>): Promise<Leftover[]> {
+export async function leftoverKeys(redis: RedisClient, reported: ReadonlySet<string>): Promise<Leftover[]> {
+  // The reader knows no cluster.
+  if (redis instanceof Cluster) return [];
   const found: Leftover[] = [];
   for (const prefix of ["service", "queue"]) {
     for await (const batch of redis.scanStream({ match: `${prefix}:*`, count: 1_000 })) {
@@ -34,7 +37,7 @@ export async function leftoverKeys(redis: Redis, reported: ReadonlySet<string>):
 }
 
 /** Deletes what has not changed since it was found, and returns those keys. */
-export async function deleteLeftovers(redis: Redis, leftovers: readonly Leftover[]): Promise<string[]> {
+export async function deleteLeftovers(redis: RedisClient, leftovers: readonly Leftover[]): Promise<string[]> {
   const deleted: string[] = [];
   for (const { key, value } of leftovers) {
     if ((await redis.eval(CLEAN, 2, key, hashOf(key), value)) === 1) deleted.push(key);

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import type { Cluster, Result } from "ioredis";
+import type { Store } from "../store.ts";
+import { eventsKey, FORGOTTEN_FOR_S, GENERATION, siteKey, SITES, SWEEPS } from "./keys.ts";
+import { allSites, MAX_EVENTS, streamEntries } from "./record.ts";
+import { singleKeyStore } from "./single-key-store.ts";
+
+const RECORD = readFileSync(new URL("./record.lua", import.meta.url), "utf8");
+const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url), "utf8");
+const COMMIT = RECORD + readFileSync(new URL("./cluster-commit.lua", import.meta.url), "utf8");
+const FORGET = RECORD + readFileSync(new URL("./cluster-forget.lua", import.meta.url), "utf8");
+const ADD_SITE = readFileSync(new URL("./cluster-add-site.lua", import.meta.url), "utf8");
+const COUNT = COUNT_COMMIT + readFileSync(new URL("./cluster-count.lua", import.meta.url), "utf8");
+
+/**
+ * The store in a cluster, without keys for the old reader. A site's record and events are one script; the indexes over
+ * all sites lie in other slots, each step is safe to repeat, and whoever is interrupted between two leaves nothing that
+ * reads better than it is: a site is in both indexes before it has a record, and gone from them after it has none.
+ */
+export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number }): Store {
+  cluster.defineCommand("commitInSlot", { lua: COMMIT, numberOfKeys: 2 });
+  cluster.defineCommand("forgetInSlot", { lua: FORGET, numberOfKeys: 2 });
+  cluster.defineCommand("addSite", { lua: ADD_SITE, numberOfKeys: 1 });
+  cluster.defineCommand("countCommit", { lua: COUNT, numberOfKeys: 1 });
+  // One node may lose its data, or fall back to an older copy, and the counter of commits lie on another.
+  let changesOfNodes = 0;
+  for (const event of ["+node", "-node"]) cluster.on(event, () => (changesOfNodes += 1));
+  const singleKey = singleKeyStore(cluster);
+
+  async function removeFromIndexes(site: string): Promise<void> {
+    await Promise.all([cluster.srem(SITES, site), cluster.zrem(SWEEPS, site)]);
+  }
+
+  return {
+    ...singleKey,
+    async loadAll() {
+      const sites = await cluster.smembers(SITES);
+      const loaded = await Promise.all(
+        sites.map(async (site) => ({ site, ...(await singleKey.load(site)) })),
+      );
+      const [forgotten, others] = [
+        loaded.filter(({ record, forgottenAtMs }) => !record && forgottenAtMs !== undefined),
+        loaded.filter(({ record, forgottenAtMs }) => record || forgottenAtMs === undefined),
+      ];
+      // Whoever forgot them was interrupted.
+      await Promise.all(forgotten.map(({ site }) => removeFromIndexes(site)));
+      return allSites(
+        others.map(({ site }) => site),
+        others.flatMap(({ record }) => record ?? []),
+      );
+    },
+    async commit({ version }, record, events) {
+      const { site, sweepAtMs } = record;
+      if ((await cluster.addSite(SITES, site, String(maxSites))) === 0) return "full";
+      // A time that is too early costs the sweep a look; with none at all it would never come by.
+      await cluster.zadd(SWEEPS, "NX", sweepAtMs, site);
+      const given = [String(version), JSON.stringify(record), streamEntries(events), String(MAX_EVENTS)];
+      const reply = await cluster.commitInSlot(siteKey(site), eventsKey(site), ...given);
+      if (reply === 0) return "conflict";
+      await Promise.all([cluster.zadd(SWEEPS, sweepAtMs, site), cluster.countCommit(GENERATION)]);
+      return "committed";
+    },
+    async forget({ version }, site, nowMs) {
+      const given = [String(version), String(nowMs), String(FORGOTTEN_FOR_S)];
+      if ((await cluster.forgetInSlot(siteKey(site), eventsKey(site), ...given)) === 0) return false;
+      await removeFromIndexes(site);
+      await cluster.countCommit(GENERATION);
+      return true;
+    },
+    async generation() {
+      const generation = await singleKey.generation();
+      return generation === undefined ? undefined : `${generation} ${changesOfNodes}`;
+    },
+    async ping() {
+      // A PING would go to any node; this asks for a key, which a cluster that is down refuses.
+      await singleKey.generation();
+    },
+    // The old reader knows no cluster.
+    async writeAsUpstream() {},
+    async tellUnknownSites() {},
+  };
+}
+
+declare module "ioredis" {
+  /** What defineCommand adds. */
+  interface RedisCommander<Context> {
+    commitInSlot(...keysAndArguments: string[]): Result<number, Context>;
+    forgetInSlot(...keysAndArguments: string[]): Result<number, Context>;
+    addSite(...keysAndArguments: string[]): Result<number, Context>;
+    countCommit(...keysAndArguments: string[]): Result<string, Context>;
+  }
+}

@@ -1,0 +1,54 @@
+import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
+import { Redis } from "ioredis";
+import type { Address, RedisSettings, ServersOf } from "../redis-config.ts";
+import {
+  addressOf,
+  COMMAND_TIMEOUT_MS,
+  endpointOf,
+  type RedisProblems,
+  renewedTlsOptions,
+  retryMs,
+  serverOptions,
+} from "./options.ts";
+import { oneAtATime, unreachable } from "./unreachable.ts";
+
+/** A connection to whatever server the sentinels name as the primary and that says so itself. */
+export function connectPrimary(
+  { sentinels, primaryName, db }: ServersOf<"sentinels">,
+  settings: RedisSettings,
+  { away }: RedisProblems,
+): Redis {
+  let primary: Address | undefined;
+  const tls = settings.tls && renewedTlsOptions(settings.tls);
+  const redis = new Redis({
+    ...serverOptions(settings, db),
+    sentinels: [...sentinels],
+    name: primaryName,
+    // The others that a sentinel knows may have addresses that mean nothing here.
+    updateSentinels: false,
+    sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
+    sentinelRetryStrategy: retryMs,
+    // It maps nothing: a connection's errors do not tell where it should have led.
+    natMap: (key) => {
+      primary = addressOf(key);
+      return null;
+    },
+    ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
+  });
+
+  const tellOfSentinels = oneAtATime(async (lastWord: string | undefined) => {
+    const reasons = await unreachable(sentinels.map((sentinel) => endpointOf(sentinel, settings)));
+    if (reasons.length < sentinels.length) reasons.push(lastWord ?? "who answers does not know it");
+    away(`no sentinel tells where the primary ${primaryName} is: ${reasons.join("; ")}`);
+  });
+  redis.on("error", (error: unknown) => {
+    const text = error instanceof Error ? error.message : String(error);
+    if (text.startsWith("All sentinels are unreachable")) {
+      tellOfSentinels(/ Last error: (.*)$/s.exec(text)?.[1]);
+    } else {
+      const problem = primary ? connectionProblem(error, endpointOf(primary, settings)) : text;
+      away(`primary ${primaryName}: ${problem}`);
+    }
+  });
+  return redis;
+}

@@ -1,0 +1,142 @@
+import { readFileSync } from "node:fs";
+import { formatUpstreamTimestamp } from "@pipeline-heartbeat/shared/timestamp.ts";
+import type { Redis, Result } from "ioredis";
+import * as z from "zod";
+import { type ReaderEntry, readerEntries } from "../reader-keys.ts";
+import type { SiteRecord } from "../site-record.ts";
+import type { Store, Stored } from "../store.ts";
+import {
+  eventsKey,
+  FORGOTTEN_FOR_S,
+  GENERATION,
+  READER_HASHES,
+  siteKey,
+  SITES,
+  SWEEPS,
+  TOLD_UNKNOWN,
+} from "./keys.ts";
+import { allSites, MAX_EVENTS, parseRecord, streamEntries } from "./record.ts";
+import { singleKeyStore } from "./single-key-store.ts";
+import type { RedisStoreOptions } from "./store.ts";
+
+const RECORD = readFileSync(new URL("./record.lua", import.meta.url), "utf8");
+const READER_KEYS = readFileSync(new URL("./reader-keys.lua", import.meta.url), "utf8");
+const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url), "utf8");
+const SHARED = RECORD + READER_KEYS + COUNT_COMMIT;
+const COMMIT = SHARED + readFileSync(new URL("./commit.lua", import.meta.url), "utf8");
+const FORGET = SHARED + readFileSync(new URL("./forget.lua", import.meta.url), "utf8");
+const UNKNOWN_SITES = READER_KEYS + readFileSync(new URL("./unknown-sites.lua", import.meta.url), "utf8");
+
+/** The store on one server, or on a primary that sentinels name. Every change is one script. */
+export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOptions): Store {
+  const isReaderTold = readerKeys === "reader-safe";
+  // EVALSHA, and EVAL when Redis has forgotten the script.
+  redis.defineCommand("commitSite", { lua: COMMIT, numberOfKeys: 5 });
+  redis.defineCommand("forgetSite", { lua: FORGET, numberOfKeys: 5 });
+  redis.defineCommand("tellUnknownSites", { lua: UNKNOWN_SITES, numberOfKeys: 2 });
+
+  return {
+    ...singleKeyStore(redis),
+    async loadAll() {
+      const sites = await redis.smembers(SITES);
+      const pipeline = redis.pipeline();
+      for (const site of sites) pipeline.hget(siteKey(site), "record");
+      const replies = (await pipeline.exec()) ?? [];
+      const records = replies.flatMap(([error, record]) => {
+        if (error) throw error;
+        const parsed = typeof record === "string" ? parseRecord(record) : undefined;
+        return parsed ? [parsed] : [];
+      });
+      return allSites(sites, records);
+    },
+    async commit(before, record, events) {
+      const { site, sweepAtMs } = record;
+      const told = isReaderTold ? JSON.stringify(readerChanges(before, record)) : "[]";
+      const reply = await redis.commitSite(
+        ...keysOf(site),
+        String(before.version),
+        site,
+        JSON.stringify(record),
+        String(sweepAtMs),
+        String(maxSites),
+        told,
+        streamEntries(events),
+        String(MAX_EVENTS),
+      );
+      if (reply === 1) return "committed";
+      return reply === 0 ? "conflict" : "full";
+    },
+    async forget({ version }, site, nowMs) {
+      const names = await readerNamesOf(redis, site);
+      const given = [String(version), site, String(nowMs), String(FORGOTTEN_FOR_S), ...names];
+      return (await redis.forgetSite(...keysOf(site), ...given)) === 1;
+    },
+    async writeAsUpstream(entries) {
+      if (readerKeys !== "upstream" || entries.length === 0) return;
+      // Of several values for a key the last one stays, as if they had been set one by one.
+      const values = new Map(
+        entries.map(({ kind, name, status, value }) => [`${kind}:${name}:${status}`, value]),
+      );
+      await redis.mset(values);
+    },
+    async tellUnknownSites(expected, nowMs) {
+      if (!isReaderTold) return;
+      const now = [String(Math.floor(nowMs / 1000)), formatUpstreamTimestamp(nowMs)];
+      await redis.tellUnknownSites(SITES, TOLD_UNKNOWN, ...now, ...expected);
+    },
+    async ping() {
+      await redis.ping();
+    },
+  };
+}
+
+/** All names about which the reader was told something in the name of the site, whatever its record says. */
+async function readerNamesOf(redis: Redis, site: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const keys of redis.scanStream({ match: `${READER_HASHES}*`, count: 1_000 })) {
+    for (const key of z.array(z.string()).parse(keys)) {
+      if (await redis.hexists(key, site)) names.push(key.slice(READER_HASHES.length));
+    }
+  }
+  return names;
+}
+
+declare module "ioredis" {
+  /** What defineCommand adds. */
+  interface RedisCommander<Context> {
+    commitSite(...keysAndArguments: string[]): Result<number, Context>;
+    forgetSite(...keysAndArguments: string[]): Result<number, Context>;
+    tellUnknownSites(...keysAndArguments: string[]): Result<string, Context>;
+  }
+}
+
+function keysOf(site: string): string[] {
+  return [siteKey(site), SITES, SWEEPS, GENERATION, eventsKey(site)];
+}
+
+/** What the site says now about each name, and an empty entry for each name about which it says nothing any more. */
+function readerChanges(before: Stored, record: SiteRecord): object[] {
+  const entries = readerEntries(record);
+  const names = new Set(entries.map(readerName));
+  const gone = before.record ? readerEntries(before.record).map(readerName) : [];
+  return [
+    ...entries.map((entry) => ({
+      name: readerName(entry),
+      entry: {
+        ok: entry.isOk,
+        at: readerTime(entry.atMs),
+        failed: entry.failedAtMs === undefined ? undefined : readerTime(entry.failedAtMs),
+        expires: entry.okExpiresAtMs,
+      },
+    })),
+    ...gone.filter((name) => !names.has(name)).map((name) => ({ name })),
+  ];
+}
+
+function readerName({ kind, name }: ReaderEntry): string {
+  return `${kind}:${name}`;
+}
+
+function readerTime(atMs: number): { s: number; text: string } {
+  return { s: Math.floor(atMs / 1000), text: formatUpstreamTimestamp(atMs) };
+}

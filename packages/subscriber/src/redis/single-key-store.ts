@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import type { Result } from "ioredis";
+import type { Store } from "../store.ts";
+import type { RedisClient } from "./connection.ts";
+import { GENERATION, REJECTED, siteKey, SWEEPS } from "./keys.ts";
+import { parseRecord } from "./record.ts";
+
+const QUARANTINE = readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
+const MAX_REJECTED = 1_000;
+
+/** What touches one key at a time, and so is the same on one server and in a cluster. */
+export function singleKeyStore(
+  redis: RedisClient,
+): Pick<Store, "load" | "generation" | "due" | "quarantine"> {
+  redis.defineCommand("quarantineMessages", { lua: QUARANTINE, numberOfKeys: 1 });
+  return {
+    async load(site) {
+      const fields = ["version", "record", "forgottenAtMs"] as const;
+      const [version, record, forgottenAtMs] = await redis.hmget(siteKey(site), ...fields);
+      return {
+        version: Number(version ?? 0),
+        record: record ? parseRecord(record) : undefined,
+        forgottenAtMs: forgottenAtMs ? Number(forgottenAtMs) : undefined,
+      };
+    },
+    async generation() {
+      return (await redis.get(GENERATION)) ?? undefined;
+    },
+    async due(nowMs) {
+      return await redis.zrangebyscore(SWEEPS, "-inf", `(${nowMs}`);
+    },
+    async quarantine(rejected) {
+      const lines = rejected.map(({ reason, receivedAtMs, head }) => {
+        return JSON.stringify({ reason, receivedAt: new Date(receivedAtMs).toISOString(), head });
+      });
+      await redis.quarantineMessages(REJECTED, String(MAX_REJECTED), ...lines);
+    },
+  };
+}
+
+declare module "ioredis" {
+  interface RedisCommander<Context> {
+    quarantineMessages(...keysAndArguments: string[]): Result<string, Context>;
+  }
+}
