@@ -45,7 +45,12 @@ export async function startRedisCluster(): Promise<Started<readonly ClusterNode[
       nodes.push({ ...running.address, slots: { first, last }, kill: () => running.stop(), restart });
     }
     for (const { command } of nodes.slice(1)) await meet(ports, command);
-    await untilReady({ name: "redis cluster", check: () => checkAll(nodes), signal: never, withinMs: 20_000 });
+    await untilReady({
+      name: "redis cluster",
+      check: () => checkAll(nodes),
+      signal: never,
+      withinMs: 20_000,
+    });
     return started(nodes, releases);
   });
 }

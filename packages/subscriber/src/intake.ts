@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
 import { eventsBetween, type StateEvent } from "./events.ts";
 import type { SiteRecord } from "./site-record.ts";
-import type { Rejected, Store, Stored } from "./store.ts";
+import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
 
 /** Longer than this no message is held: the broker's consumer time-out would come. */
 const MAX_HOLD_MS = 60_000;
@@ -73,7 +73,10 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       const before = await store.load(site);
       const { record, outcomes, events } = fold(before, site, received, setAtMs);
       if (!record || record === before.record) return logOutcomes(site, outcomes);
-      const result = await store.commit(before, record, events);
+      const result = await commitOrRefusal(before, record, events);
+      if (result instanceof RefusedError) {
+        return received.map(({ delivery }) => rejection(`redis refuses it: ${result.message}`, delivery));
+      }
       if (result === "full") {
         return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
       }
@@ -85,14 +88,25 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
     throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
   }
 
+  /** A message that Redis can make nothing of must not stop all others. */
+  async function commitOrRefusal(before: Stored, record: SiteRecord, events: readonly StateEvent[]) {
+    try {
+      return await store.commit(before, record, events);
+    } catch (error) {
+      if (error instanceof RefusedError) return error;
+      throw error;
+    }
+  }
+
   function fold(before: Stored, site: string, received: readonly Received[], setAtMs: number) {
     let { record } = before;
     const outcomes: (Outcome | "forgotten")[] = [];
     const events: StateEvent[] = [];
     for (const { heartbeat, delivery } of received) {
       const applied = applyHeartbeat(record, heartbeat, site, { ...delivery, clockSetAtMs: setAtMs }, rules);
-      // A message from before the site was forgotten does not bring it back.
-      if (!record && applied.record && applied.record.freshAtMs <= (before.forgottenAtMs ?? 0)) {
+      // A message from before the site was forgotten does not bring it back. One that came at once is no such message.
+      const isOld = delivery.hasWaited && (applied.record?.freshAtMs ?? 0) <= (before.forgottenAtMs ?? 0);
+      if (!record && applied.record && isOld) {
         outcomes.push("forgotten");
         continue;
       }

@@ -5,6 +5,8 @@ import type { SiteRecord } from "./site-record.ts";
 /** How long the `ok` key outlives the deadline of its site: silence is written long before, unless we are dead. */
 const OK_OUTLIVES_DEADLINE_MS = 60_000;
 
+const LEAST_TIME_MS = 3_600_000;
+
 /**
  * What one site says about a name in the reader's keys. Where several sites have the name, the worst counts.
  * All times are unix milliseconds.
@@ -36,7 +38,8 @@ export function readerEntries(record: SiteRecord): ReaderEntry[] {
       kind,
       name: name.replaceAll(":", "_"),
       isOk: state === "up" && !isSilent,
-      atMs: isSilent ? deadlineMs : observedAtMs,
+      // Near 1970 an ok key would not be ten minutes later than the not_ok key that says never.
+      atMs: isSilent ? deadlineMs : observedAtMs < LEAST_TIME_MS ? receivedAtMs : observedAtMs,
       failedAtMs: lastFailedMs,
       okExpiresAtMs: Math.floor(deadlineMs + OK_OUTLIVES_DEADLINE_MS),
     };

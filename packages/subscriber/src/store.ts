@@ -27,6 +27,11 @@ export interface AllSites {
   readonly lost: readonly string[];
 }
 
+/** What was to be stored is refused, and would be again. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
 /** What the subscriber needs of its memory. Everything rejects while the store is away, within 2 s. */
 export interface Store {
   load(site: string): Promise<Stored>;
@@ -41,8 +46,13 @@ export interface Store {
     record: SiteRecord,
     events: readonly StateEvent[],
   ): Promise<"committed" | "conflict" | "full">;
-  /** Deletes all that is known of a site, and what the reader is told of it. False when somebody else changed it. */
-  forget(before: Stored, site: string, nowMs: number): Promise<boolean>;
+  /**
+   * Deletes all that is known of a site, and what the reader is told of it; as `tellUnknownSites` it tells at once of what
+   * is unknown then. False when somebody else changed it.
+   */
+  forget(before: Stored, site: string, nowMs: number, expected: readonly string[]): Promise<boolean>;
+  /** Takes back what the reader was told of names that these sites, which are all, do not report (any more). */
+  reconcileReader(records: readonly SiteRecord[]): Promise<void>;
   /** Changes with every commit, and when the store has lost its data. */
   generation(): Promise<string | undefined>;
   /** Writes the reader's keys exactly as upstream does, where that is asked for: a plain SET of each entry's key. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
-import { applySilence } from "./apply.ts";
+import { applySilence, isFromTheFuture, withoutFuture } from "./apply.ts";
 import { eventsBetween } from "./events.ts";
 import type { Memory } from "./remember.ts";
 import { replacementOf } from "./replaced.ts";
@@ -46,6 +46,7 @@ export async function sweepOnce(options: SweepOptions): Promise<void> {
   const nowMs = now();
   const restored = await memory.keepStore();
   if (restored.length > 0) log.warn({ sites: restored.length }, "redis had lost its data: written again");
+  await voidFuture(options, nowMs);
   await forgetReplaced(options, nowMs);
   await store.tellUnknownSites(expectedSites, nowMs);
   for (const site of await store.due(nowMs)) {
@@ -62,6 +63,23 @@ export async function sweepOnce(options: SweepOptions): Promise<void> {
   }
 }
 
+/** What claims to come from a time to come is not known: our clock was set, or other subscribers have another one. */
+async function voidFuture({ store, memory, log }: SweepOptions, nowMs: number): Promise<void> {
+  for (const remembered of memory.sites.values()) {
+    if (!isFromTheFuture(remembered, nowMs)) continue;
+    const { site } = remembered;
+    const before = await store.load(site);
+    if (!before.record || !isFromTheFuture(before.record, nowMs)) continue;
+    const aheadMs = before.record.receivedAtMs - nowMs;
+    if ((await store.commit(before, withoutFuture(before.record, nowMs), [])) === "committed") {
+      log.warn(
+        { site, aheadMs },
+        "heard in the future: the clock here was set, or another subscriber's is ahead",
+      );
+    }
+  }
+}
+
 /** A nameless site whose publisher was given a name would be silent for ever. */
 async function forgetReplaced(
   { store, memory, expectedSites, defaultSite, log }: SweepOptions,
@@ -72,7 +90,7 @@ async function forgetReplaced(
   if (by === undefined) return;
   const before = await store.load(defaultSite);
   if (replacementOf(before.record, memory.sites.values(), nowMs) !== by) return;
-  if (await store.forget(before, defaultSite, nowMs)) {
+  if (await store.forget(before, defaultSite, nowMs, expectedSites)) {
     log.info({ site: defaultSite, by }, "silent site is forgotten: another one reports all its components");
   }
 }

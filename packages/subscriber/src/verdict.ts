@@ -1,4 +1,5 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { isFromTheFuture } from "./apply.ts";
 import { isContested } from "./order.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 import type { AllSites } from "./store.ts";
@@ -84,7 +85,7 @@ export function verdict(
 
 function siteVerdict(record: SiteRecord, nowMs: number, view: View): SiteVerdict {
   const { site, freshAtMs, deadlineMs, intervalMs, clock } = record;
-  const isSilent = deadlineMs < nowMs;
+  const isSilent = deadlineMs < nowMs || isFromTheFuture(record, nowMs);
   return {
     site,
     state: isSilent ? "silent" : isContested(record, nowMs) ? "contested" : "fresh",

@@ -108,7 +108,7 @@ test("whoever is interrupted while a site is forgotten leaves no lost site behin
   const { store, redis } = await freshClusterStore();
   await hear(store, "tsd");
   const record = await hear(store, "other");
-  await store.forget(await store.load("tsd"), "tsd", startMs);
+  await store.forget(await store.load("tsd"), "tsd", startMs, []);
   await redis.sadd("heartbeat:sites", "tsd");
   await redis.zadd("heartbeat:deadlines", 1, "tsd");
   expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
@@ -139,7 +139,10 @@ test("while a node is away everything fails in time, and what it has lost is wri
   await node.kill();
   const stopped = new AbortController();
   const attempts = attemptsUntil(stopped.signal, plain, lost.site);
-  await vi.waitFor(() => expect(problems.join()).toContain(`nothing listens at 127.0.0.1:${node.port}`), 5_000);
+  await vi.waitFor(
+    () => expect(problems.join()).toContain(`nothing listens at 127.0.0.1:${node.port}`),
+    5_000,
+  );
   await vi.waitFor(async () => await expect(plain.ping()).rejects.toThrow("CLUSTERDOWN"), 5_000);
   stopped.abort();
   const tookMs = await attempts;

@@ -1,37 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { applyHeartbeat, applySilence } from "../src/apply.ts";
-import type { SiteRecord } from "../src/site-record.ts";
+import { applySilence } from "../src/apply.ts";
 import type { Store } from "../src/store.ts";
 import { askReader } from "./ask-reader.ts";
 import { freshClusterStore } from "./fresh-cluster.ts";
 import { freshStore } from "./fresh-store.ts";
-import { component, heartbeat, receipt, rules } from "./heartbeats.ts";
+import { hear, startMs } from "./hear.ts";
 
 const MINUTE_MS = 60_000;
-
-type Components = Parameters<typeof component>[0][];
-
-/** Whole seconds, as the reader's keys have them. */
-const startMs = Math.floor(Date.now() / 1_000) * 1_000;
-let sequence = 0;
-
-/** Applies a heartbeat that was sent `atMs`, as the subscriber does. */
-async function hear(
-  store: Store,
-  site: string,
-  components: Components,
-  atMs = startMs,
-  receivedAtMs = atMs,
-): Promise<SiteRecord> {
-  sequence += 1;
-  const before = await store.load(site);
-  const reports = components.map((parts) => component({ sinceMs: atMs, observedAtMs: atMs, ...parts }));
-  const message = heartbeat({ site, sequence, sentAtMs: atMs, components: reports });
-  const { record } = applyHeartbeat(before.record, message, site, receipt(receivedAtMs), rules);
-  if (!record) throw new Error("not applied");
-  expect(await store.commit(before, record, [])).toBe("committed");
-  return record;
-}
 
 async function fallSilent(store: Store, site: string): Promise<void> {
   const before = await store.load(site);
@@ -93,8 +68,8 @@ describe.each(stores)("records $where", ({ freshStore }) => {
     const { deadlineMs } = await hear(store, "tsd", [{}]);
     const before = await store.load("tsd");
     await hear(store, "tsd", [{}]);
-    expect(await store.forget(before, "tsd", startMs)).toBe(false);
-    expect(await store.forget(await store.load("tsd"), "tsd", startMs)).toBe(true);
+    expect(await store.forget(before, "tsd", startMs, [])).toBe(false);
+    expect(await store.forget(await store.load("tsd"), "tsd", startMs, [])).toBe(true);
     expect(await store.loadAll()).toEqual({ records: [], lost: [] });
     expect(await store.due(deadlineMs + 1)).toEqual([]);
     expect(await store.load("tsd")).toEqual({ version: 3, record: undefined, forgottenAtMs: startMs });
@@ -105,7 +80,7 @@ describe.each(stores)("records $where", ({ freshStore }) => {
   test("a forgotten site comes back with its next heartbeat", async () => {
     const { store, redis } = await freshStore();
     await hear(store, "tsd", [{}]);
-    await store.forget(await store.load("tsd"), "tsd", startMs);
+    await store.forget(await store.load("tsd"), "tsd", startMs, []);
     const record = await hear(store, "tsd", [{}]);
     expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
     expect(await store.due(record.deadlineMs + 1)).toEqual(["tsd"]);
@@ -120,7 +95,7 @@ describe.each(stores)("records $where", ({ freshStore }) => {
     seen.add(await store.generation());
     await hear(store, "b", [{}]);
     seen.add(await store.generation());
-    await store.forget(await store.load("a"), "a", startMs);
+    await store.forget(await store.load("a"), "a", startMs, []);
     seen.add(await store.generation());
     expect(seen.size).toBe(4);
   });

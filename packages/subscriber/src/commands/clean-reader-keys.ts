@@ -18,7 +18,8 @@ export function cleanReaderKeys(env: Env): Command {
         options: { yes: { type: "boolean", default: false } },
       });
       return await withRedis(env, async (redis, config) => {
-        const { records } = await redisStore(redis, config.store).loadAll();
+        const store = redisStore(redis, config.store);
+        const { records } = await store.loadAll();
         const reported = new Set(records.flatMap(readerEntries).map(({ kind, name }) => `${kind}:${name}`));
         const leftovers = await leftoverKeys(redis, reported);
         if (leftovers.length === 0) {
@@ -27,14 +28,18 @@ export function cleanReaderKeys(env: Env): Command {
         }
         for (const { key, value } of leftovers) process.stdout.write(`${key} = ${value}\n`);
         if (records.length === 0) {
-          process.stdout.write(
-            "no site is known yet: upstream's subscriber may still be the one who writes these\n",
-          );
+          const why = "no site is known yet: without these keys the reader would say that all is well\n";
+          if (config.store.readerKeys !== "reader-safe") {
+            process.stderr.write(why);
+            return 1;
+          }
+          process.stdout.write(`${why}in their place it will be told that no site is known\n`);
         }
         if (!values.yes && !(await isAgreed(leftovers.length))) {
           process.stdout.write("nothing was deleted\n");
           return 1;
         }
+        await store.tellUnknownSites(config.verdict.expectedSites, Date.now());
         const deleted = await deleteLeftovers(redis, leftovers);
         process.stdout.write(`${deleted.length} of ${leftovers.length} keys deleted\n`);
         return deleted.length === leftovers.length ? 0 : 1;

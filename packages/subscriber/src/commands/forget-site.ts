@@ -23,7 +23,7 @@ export function forgetSite(env: Env): Command {
           process.stderr.write(`no site of that name is known; ${list}\n`);
           return 1;
         }
-        const isForgotten = await forget(store, name);
+        const isForgotten = await forget(store, name, config.verdict.expectedSites);
         if (!isForgotten) {
           process.stderr.write(`site ${name} is being heard right now; nothing was forgotten\n`);
           return 1;
@@ -45,9 +45,9 @@ export function forgetSite(env: Env): Command {
 }
 
 /** False when others change the site again and again. */
-async function forget(store: Store, name: string): Promise<boolean> {
+async function forget(store: Store, name: string, expected: readonly string[]): Promise<boolean> {
   for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
-    if (await store.forget(await store.load(name), name, Date.now())) return true;
+    if (await store.forget(await store.load(name), name, Date.now(), expected)) return true;
   }
   return false;
 }

@@ -7,10 +7,11 @@ import { singleKeyStore } from "./single-key-store.ts";
 
 const RECORD = readFileSync(new URL("./record.lua", import.meta.url), "utf8");
 const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url), "utf8");
-const COMMIT = RECORD + readFileSync(new URL("./cluster-commit.lua", import.meta.url), "utf8");
-const FORGET = RECORD + readFileSync(new URL("./cluster-forget.lua", import.meta.url), "utf8");
+const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
+const COMMIT = REPAIR + RECORD + readFileSync(new URL("./cluster-commit.lua", import.meta.url), "utf8");
+const FORGET = REPAIR + RECORD + readFileSync(new URL("./cluster-forget.lua", import.meta.url), "utf8");
 const ADD_SITE = readFileSync(new URL("./cluster-add-site.lua", import.meta.url), "utf8");
-const COUNT = COUNT_COMMIT + readFileSync(new URL("./cluster-count.lua", import.meta.url), "utf8");
+const COUNT = REPAIR + COUNT_COMMIT + readFileSync(new URL("./cluster-count.lua", import.meta.url), "utf8");
 
 /**
  * The store in a cluster, without keys for the old reader. A site's record and events are one script; the indexes over
@@ -78,6 +79,7 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
     // The old reader knows no cluster.
     async writeAsUpstream() {},
     async tellUnknownSites() {},
+    async reconcileReader() {},
   };
 }
 

@@ -15,12 +15,16 @@
   ARGV[6]  reader's keys   JSON: list of { name = "<kind>:<name>", entry = { … } or absent }
   ARGV[7]  events          JSON: list of lists of a stream entry's fields and values
   ARGV[8]  most events
+  ARGV[9]  now by our clock  unix time in milliseconds
 
   Returns  1 committed, 0 somebody else was first, -1 too many sites
 ]]
 -- Whatever can fail comes before the first write: Redis does not take back what a failing script wrote.
 local told_names = cjson.decode(ARGV[6])
 local events = cjson.decode(ARGV[7])
+local offset = clock_offset(ARGV[9])
+mend(KEYS[2], "set")
+mend(KEYS[3], "zset")
 local version = version_of(KEYS[1])
 if version ~= tonumber(ARGV[1]) then return 0 end
 local site = ARGV[2]
@@ -32,6 +36,7 @@ redis.call("SADD", KEYS[2], site)
 redis.call("ZADD", KEYS[3], ARGV[4], site)
 count_commit(KEYS[4])
 for _, told in ipairs(told_names) do
+  if told.entry then told.entry.expires = told.entry.expires + offset end
   tell_reader(told.name, site, told.entry)
 end
 add_events(KEYS[5], events, ARGV[8])

@@ -1,6 +1,7 @@
 --[[ A site's record and events: what lies in one slot of a cluster. Prepended to the scripts that use it. ]]
 local function version_of(site_key)
-  return tonumber(redis.call("HGET", site_key, "version") or "0")
+  mend(site_key, "hash")
+  return tonumber(redis.call("HGET", site_key, "version") or "0") or 0
 end
 
 local function write_record(site_key, version, record)
@@ -11,6 +12,7 @@ end
 
 -- events is a list of lists of a stream entry's fields and values.
 local function add_events(stream_key, events, most)
+  mend(stream_key, "stream")
   for _, fields in ipairs(events) do
     redis.call("XADD", stream_key, "MAXLEN", "~", most, "*", unpack(fields))
   end

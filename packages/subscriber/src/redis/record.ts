@@ -29,3 +29,8 @@ export function allSites(sites: readonly string[], records: readonly SiteRecord[
   const found = new Set(records.map(({ site }) => site));
   return { records, lost: sites.filter((site) => !found.has(site)) };
 }
+
+/** Somebody wrote something else to a key of ours: nothing can be read there, and the next commit mends it. */
+export function isWrongType(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("WRONGTYPE");
+}

@@ -15,25 +15,30 @@ import {
   SWEEPS,
   TOLD_UNKNOWN,
 } from "./keys.ts";
-import { allSites, MAX_EVENTS, parseRecord, streamEntries } from "./record.ts";
+import { allSites, isWrongType, MAX_EVENTS, parseRecord, streamEntries } from "./record.ts";
 import { singleKeyStore } from "./single-key-store.ts";
 import type { RedisStoreOptions } from "./store.ts";
 
 const RECORD = readFileSync(new URL("./record.lua", import.meta.url), "utf8");
 const READER_KEYS = readFileSync(new URL("./reader-keys.lua", import.meta.url), "utf8");
 const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url), "utf8");
-const SHARED = RECORD + READER_KEYS + COUNT_COMMIT;
+const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
+const UNKNOWN_SITES = readFileSync(new URL("./unknown-sites.lua", import.meta.url), "utf8");
+const SHARED = REPAIR + RECORD + READER_KEYS + COUNT_COMMIT + UNKNOWN_SITES;
 const COMMIT = SHARED + readFileSync(new URL("./commit.lua", import.meta.url), "utf8");
 const FORGET = SHARED + readFileSync(new URL("./forget.lua", import.meta.url), "utf8");
-const UNKNOWN_SITES = READER_KEYS + readFileSync(new URL("./unknown-sites.lua", import.meta.url), "utf8");
+const TELL_UNKNOWN_SITES =
+  SHARED + readFileSync(new URL("./tell-unknown-sites.lua", import.meta.url), "utf8");
+const WITHDRAW = SHARED + readFileSync(new URL("./withdraw.lua", import.meta.url), "utf8");
 
 /** The store on one server, or on a primary that sentinels name. Every change is one script. */
 export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOptions): Store {
   const isReaderTold = readerKeys === "reader-safe";
   // EVALSHA, and EVAL when Redis has forgotten the script.
   redis.defineCommand("commitSite", { lua: COMMIT, numberOfKeys: 5 });
-  redis.defineCommand("forgetSite", { lua: FORGET, numberOfKeys: 5 });
-  redis.defineCommand("tellUnknownSites", { lua: UNKNOWN_SITES, numberOfKeys: 2 });
+  redis.defineCommand("forgetSite", { lua: FORGET, numberOfKeys: 6 });
+  redis.defineCommand("tellUnknownSites", { lua: TELL_UNKNOWN_SITES, numberOfKeys: 2 });
+  redis.defineCommand("withdrawFromReader", { lua: WITHDRAW, numberOfKeys: 0 });
 
   return {
     ...singleKeyStore(redis),
@@ -43,7 +48,7 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
       for (const site of sites) pipeline.hget(siteKey(site), "record");
       const replies = (await pipeline.exec()) ?? [];
       const records = replies.flatMap(([error, record]) => {
-        if (error) throw error;
+        if (error && !isWrongType(error)) throw error;
         const parsed = typeof record === "string" ? parseRecord(record) : undefined;
         return parsed ? [parsed] : [];
       });
@@ -62,14 +67,40 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
         told,
         streamEntries(events),
         String(MAX_EVENTS),
+        String(Date.now()),
       );
       if (reply === 1) return "committed";
       return reply === 0 ? "conflict" : "full";
     },
-    async forget({ version }, site, nowMs) {
-      const names = await readerNamesOf(redis, site);
-      const given = [String(version), site, String(nowMs), String(FORGOTTEN_FOR_S), ...names];
-      return (await redis.forgetSite(...keysOf(site), ...given)) === 1;
+    async forget({ version }, site, nowMs, expected) {
+      const names: string[] = [];
+      for await (const { name, sites } of readerNames(redis)) if (sites.includes(site)) names.push(name);
+      const reply = await redis.forgetSite(
+        ...keysOf(site),
+        TOLD_UNKNOWN,
+        String(version),
+        site,
+        String(nowMs),
+        String(FORGOTTEN_FOR_S),
+        JSON.stringify(names),
+        isReaderTold ? "1" : "0",
+        formatUpstreamTimestamp(nowMs),
+        JSON.stringify(expected),
+      );
+      return reply === 1;
+    },
+    async reconcileReader(records) {
+      const reported = new Map(
+        records.map((record) => [record.site, new Set(readerEntries(record).map(readerName))]),
+      );
+      for await (const { name, sites } of readerNames(redis)) {
+        const stale = sites.filter((site) => site !== "" && !(isReaderTold && reported.get(site)?.has(name)));
+        if (isReaderTold) for (const site of stale) await redis.withdrawFromReader(site, name);
+        else if (sites.includes("")) await redis.withdrawFromReader("", name);
+        // Whatever stands there then is nobody's of ours.
+        if (!isReaderTold) await redis.del(READER_HASHES + name);
+      }
+      if (!isReaderTold) await redis.del(TOLD_UNKNOWN);
     },
     async writeAsUpstream(entries) {
       if (readerKeys !== "upstream" || entries.length === 0) return;
@@ -90,15 +121,13 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
   };
 }
 
-/** All names about which the reader was told something in the name of the site, whatever its record says. */
-async function readerNamesOf(redis: Redis, site: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const keys of redis.scanStream({ match: `${READER_HASHES}*`, count: 1_000 })) {
+/** All names about which the reader was told something, and in the name of which sites. */
+async function* readerNames(redis: Redis): AsyncGenerator<{ name: string; sites: string[] }> {
+  for await (const keys of redis.scanStream({ match: `${READER_HASHES}*`, type: "hash", count: 1_000 })) {
     for (const key of z.array(z.string()).parse(keys)) {
-      if (await redis.hexists(key, site)) names.push(key.slice(READER_HASHES.length));
+      yield { name: key.slice(READER_HASHES.length), sites: await redis.hkeys(key) };
     }
   }
-  return names;
 }
 
 declare module "ioredis" {
@@ -107,6 +136,7 @@ declare module "ioredis" {
     commitSite(...keysAndArguments: string[]): Result<number, Context>;
     forgetSite(...keysAndArguments: string[]): Result<number, Context>;
     tellUnknownSites(...keysAndArguments: string[]): Result<string, Context>;
+    withdrawFromReader(site: string, ...names: string[]): Result<string, Context>;
   }
 }
 

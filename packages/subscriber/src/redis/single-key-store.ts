@@ -3,7 +3,7 @@ import type { Result } from "ioredis";
 import type { Store } from "../store.ts";
 import type { RedisClient } from "./connection.ts";
 import { GENERATION, REJECTED, siteKey, SWEEPS } from "./keys.ts";
-import { parseRecord } from "./record.ts";
+import { isWrongType, parseRecord } from "./record.ts";
 
 const QUARANTINE = readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
 const MAX_REJECTED = 1_000;
@@ -16,9 +16,11 @@ export function singleKeyStore(
   return {
     async load(site) {
       const fields = ["version", "record", "forgottenAtMs"] as const;
-      const [version, record, forgottenAtMs] = await redis.hmget(siteKey(site), ...fields);
+      const [version, record, forgottenAtMs] = await redis
+        .hmget(siteKey(site), ...fields)
+        .catch(nothingIfWrongType);
       return {
-        version: Number(version ?? 0),
+        version: Number(version ?? 0) || 0,
         record: record ? parseRecord(record) : undefined,
         forgottenAtMs: forgottenAtMs ? Number(forgottenAtMs) : undefined,
       };
@@ -36,6 +38,11 @@ export function singleKeyStore(
       await redis.quarantineMessages(REJECTED, String(MAX_REJECTED), ...lines);
     },
   };
+}
+
+function nothingIfWrongType(error: unknown): null[] {
+  if (isWrongType(error)) return [];
+  throw error;
 }
 
 declare module "ioredis" {

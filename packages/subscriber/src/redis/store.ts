@@ -1,5 +1,5 @@
 import { Cluster } from "ioredis";
-import type { Store } from "../store.ts";
+import { RefusedError, type Store } from "../store.ts";
 import { clusterStore } from "./cluster-store.ts";
 import { commandProblem, type RedisClient } from "./connection.ts";
 import { serverStore } from "./server-store.ts";
@@ -23,6 +23,7 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions): Stor
     // Among many keys of the reader it may take longer.
     forget: readable(store.forget),
     writeAsUpstream: inTime(store.writeAsUpstream),
+    reconcileReader: readable(store.reconcileReader),
     generation: inTime(store.generation),
     due: inTime(store.due),
     tellUnknownSites: inTime(store.tellUnknownSites),
@@ -52,7 +53,16 @@ function readable<Arguments extends unknown[], Result>(method: Method<Arguments,
     try {
       return await method(...given);
     } catch (error) {
+      if (isRefused(error)) throw new RefusedError(commandProblem(error), { cause: error });
       throw new Error(commandProblem(error), { cause: error });
     }
   };
 }
+
+/** A script that stumbles over what it was given; not one that Redis cannot run at this time. */
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== "ReplyError") return false;
+  return /^(ERR|WRONGTYPE)\b.*script/s.test(error.message) && !NOT_NOW.test(error.message);
+}
+
+const NOT_NOW = /OOM|READONLY|LOADING|MISCONF|NOREPLICAS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN/;
