@@ -16,6 +16,8 @@ export interface Sent {
 export interface Publisher {
   readonly site: string;
   readonly isAlive: boolean;
+  /** Whether this run has sent anything yet. */
+  readonly hasSpoken: boolean;
   /** How far its wall clock is ahead. */
   aheadMs: number;
   set(name: string, state: State): void;
@@ -89,6 +91,9 @@ export function publisher(site: string, format: 1 | 2, startMs: number): Publish
     site,
     get isAlive() {
       return isAlive;
+    },
+    get hasSpoken() {
+      return run.sequence > 0;
     },
     get aheadMs() {
       return aheadMs;

@@ -72,11 +72,13 @@ export function world(plain: Store, redis: Redis) {
   const past: Sent[] = [];
   const upSinceMs = new Map<string, number>();
   let disturbedMs = nowMs;
-  let clockSetMs = nowMs;
+  /** Sites whose clock was set, and when: for a while nobody can have compared it. */
+  const clockSetMs = new Map<string, number>();
   /** Until when it may not be known which message of a site is the newest, because its clock was set back. */
   const orderLostUntilMs = new Map<string, number>();
   /** The latest time that a site's clock has shown, counted as no later than the true one. */
   const shownMs = new Map<string, number>();
+  let leftMs = nowMs;
   let turn = 0;
 
   async function act(action: Action): Promise<void> {
@@ -89,7 +91,7 @@ export function world(plain: Store, redis: Redis) {
 
   /** Returns whether something was done that may need time to be over. */
   async function disturb(action: Exclude<Action, { do: "wait" }>): Promise<boolean> {
-    const isSettled = nowMs - clockSetMs > 4 * INTERVAL_MS;
+    const canCompare = subscribers !== undefined && !isBlocked;
     switch (action.do) {
       case "set":
         publisherAt(action.site).set(names[action.component] ?? "", action.state);
@@ -102,22 +104,25 @@ export function world(plain: Store, redis: Redis) {
       case "goodbye": {
         const goodbye = publisherAt(action.site).stop(nowMs);
         if (goodbye && action.do === "goodbye") queue.push(goodbye);
+        await takeWhatIsThere();
         return true;
       }
       case "start":
-        // A clock that was set and that nobody could compare since tells nothing.
-        if (isSettled) start(publisherAt(action.site));
-        return isSettled;
+        // Of a new run with another clock than the one before, nobody can tell how old its backlog is.
+        if (clockSetMs.has(publisherAt(action.site).site) && !canCompare) return false;
+        start(publisherAt(action.site));
+        return true;
       case "set clock":
         return setClock(action);
       case "leave":
-        if (isSettled) subscribers = undefined;
-        return isSettled;
+        if (subscribers) leftMs = nowMs;
+        subscribers = undefined;
+        return true;
       case "return":
         if (!subscribers) await comeBack();
         return true;
       case "block":
-        isBlocked ||= isSettled;
+        isBlocked ||= clockSetMs.size === 0;
         return true;
       case "open":
         isBlocked = false;
@@ -137,11 +142,12 @@ export function world(plain: Store, redis: Redis) {
 
   function setClock({ site, minutes }: Extract<Action, { do: "set clock" }>): boolean {
     const changed = publisherAt(site);
-    if (isBlocked || !subscribers || !changed.isAlive) return false;
+    if (isBlocked || !changed.isAlive) return false;
     // Format 1 orders its messages by the clock; two of them have to come at the right pace before it is believed.
+    if (!changed.hasSpoken) loseOrder(changed.site, ALLOWED_MS + INTERVAL_MS);
     if (site === 0 && minutes * 60_000 < changed.aheadMs) loseOrder(changed.site, 3.5 * INTERVAL_MS);
     changed.aheadMs = minutes * 60_000;
-    clockSetMs = nowMs;
+    clockSetMs.set(changed.site, nowMs);
     return true;
   }
 
@@ -168,14 +174,23 @@ export function world(plain: Store, redis: Redis) {
       queue.push(...publisher.beats(nowMs));
       const { site, aheadMs } = publisher;
       shownMs.set(site, Math.max(shownMs.get(site) ?? 0, nowMs + Math.min(0, aheadMs)));
+      const canCompare = subscribers !== undefined && !isBlocked && publisher.isAlive;
+      if (!canCompare && clockSetMs.has(site)) clockSetMs.set(site, nowMs);
+      if (nowMs - (clockSetMs.get(site) ?? nowMs) > 4 * INTERVAL_MS) clockSetMs.delete(site);
     }
-    if (subscribers && !isBlocked) await take(queue.splice(0), false);
+    await takeWhatIsThere();
     await sweep(false);
     await check();
   }
 
+  async function takeWhatIsThere(): Promise<void> {
+    if (subscribers && !isBlocked) await take(queue.splice(0), false);
+  }
+
   async function comeBack(): Promise<void> {
     subscribers = startSubscribers(plain);
+    // What was not over when they left begins anew.
+    for (const [site, untilMs] of orderLostUntilMs) if (untilMs > leftMs) loseOrder(site, 3.5 * INTERVAL_MS);
     await sweep(true);
     if (!isBlocked) await take(queue.splice(0), true);
   }
@@ -232,6 +247,10 @@ export function world(plain: Store, redis: Redis) {
     );
   }
 
+  function isUpAndFresh({ states, sentMs }: Sent): boolean {
+    return nowMs - sentMs <= ALLOWED_MS + SLACK_MS && [...states.values()].every((state) => state === "up");
+  }
+
   async function check(): Promise<void> {
     const reader = await askReaderAt(redis, nowMs);
     const told = new Map<string, string>([
@@ -248,7 +267,8 @@ export function world(plain: Store, redis: Redis) {
 
     const current = verdict(await plain.loadAll(), nowMs, strict, connected);
     const reported = [...new Set(sayings().flatMap((ofSite) => [...(ofSite.at(-1)?.states.keys() ?? [])]))];
-    const isAllUp = reported.length > 0 && reported.every((name) => isKnownToBeUp(name, allowedMs));
+    const isAllUp =
+      reported.length > 0 && sayings().every((ofSite) => ofSite.length === 0 || ofSite.some(isUpAndFresh));
     if (current.isHealthy) expect(isAllUp, "/health says that all is well").toBe(true);
     const body = heartbeatBody(current, ["tsd"]);
     const { http, status } = reader;
