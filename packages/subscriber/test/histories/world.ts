@@ -91,7 +91,6 @@ export function world(plain: Store, redis: Redis) {
 
   /** Returns whether something was done that may need time to be over. */
   async function disturb(action: Exclude<Action, { do: "wait" }>): Promise<boolean> {
-    const canCompare = subscribers !== undefined && !isBlocked;
     switch (action.do) {
       case "set":
         publisherAt(action.site).set(names[action.component] ?? "", action.state);
@@ -102,14 +101,14 @@ export function world(plain: Store, redis: Redis) {
         return true;
       case "crash":
       case "goodbye": {
+        if (isUnknowable(publisherAt(action.site).site)) return false;
         const goodbye = publisherAt(action.site).stop(nowMs);
         if (goodbye && action.do === "goodbye") queue.push(goodbye);
         await takeWhatIsThere();
         return true;
       }
       case "start":
-        // Of a new run with another clock than the one before, nobody can tell how old its backlog is.
-        if (clockSetMs.has(publisherAt(action.site).site) && !canCompare) return false;
+        if (isUnknowable(publisherAt(action.site).site)) return false;
         start(publisherAt(action.site));
         return true;
       case "set clock":
@@ -142,7 +141,7 @@ export function world(plain: Store, redis: Redis) {
 
   function setClock({ site, minutes }: Extract<Action, { do: "set clock" }>): boolean {
     const changed = publisherAt(site);
-    if (isBlocked || !changed.isAlive) return false;
+    if (isBlocked || !changed.isAlive || isUnknowable(changed.site)) return false;
     // Format 1 orders its messages by the clock; two of them have to come at the right pace before it is believed.
     if (!changed.hasSpoken) loseOrder(changed.site, ALLOWED_MS + INTERVAL_MS);
     if (site === 0 && minutes * 60_000 < changed.aheadMs) loseOrder(changed.site, 3.5 * INTERVAL_MS);
@@ -160,6 +159,11 @@ export function world(plain: Store, redis: Redis) {
 
   function loseOrder(site: string, forMs: number): void {
     orderLostUntilMs.set(site, Math.max(orderLostUntilMs.get(site) ?? 0, nowMs + forMs));
+  }
+
+  /** Of a clock that was set while nobody compares it, no further change can be told from time that has passed. */
+  function isUnknowable(site: string): boolean {
+    return clockSetMs.has(site) && (isBlocked || subscribers === undefined);
   }
 
   function publisherAt(index: number): Publisher {
