@@ -56,6 +56,24 @@ describe("forget-site", () => {
     await expectHealth(url, 1_000, (health) => expect(sites(health)).toEqual(["tsd fresh"]));
   });
 
+  test("lets a site come back whose clock is behind", async () => {
+    const { url, amqpUrl, subscriber } = await environment();
+    startBundle("subscriber", subscriber);
+    const { newBoot } = await startSender(amqpUrl, "tsd");
+    const send = newBoot();
+    await send({ aheadMs: -600_000, intervalMs: 1_000 });
+    await expectHealth(url, 10_000, (health) => expect(sites(health)).toEqual(["tsd silent"]));
+    await runCommand("subscriber", ["forget-site", "tsd"], subscriber);
+    await expectHealth(url, 1_000, (health) => expect(sites(health)).toEqual([]));
+    await vi.waitFor(
+      async () => {
+        await send({ aheadMs: -600_000, intervalMs: 1_000 });
+        await expectHealth(url, 100, (health) => expect(sites(health)).toEqual(["tsd fresh"]));
+      },
+      { timeout: 10_000, interval: 1_000 },
+    );
+  });
+
   test("tells which sites there are, and what it expects", async () => {
     const { subscriber, amqpUrl, url } = await environment();
     const none = await runCommand("subscriber", ["forget-site", "x"], subscriber);
@@ -138,6 +156,22 @@ describe("clean-reader-keys", () => {
     const refused = await runCommand("subscriber", ["clean-reader-keys"], subscriber, input);
     expect(refused).toMatchObject({ exitCode: 1, stdout: `${listed}nothing was deleted\n` });
     expect(await redis.dbsize()).toBe(before);
+  });
+
+  test("before any site is known leaves the reader no moment in which all seems well", async () => {
+    const { subscriber, redis } = await environment();
+    await redis.set("service:db:not_ok", old);
+    const refused = await runCommand("subscriber", ["clean-reader-keys", "--yes"], {
+      ...subscriber,
+      LEGACY_KEYS: "off",
+    });
+    expect(refused).toMatchObject({ exitCode: 1 });
+    expect(refused.stderr).toContain("no site is known yet");
+    expect(await redis.get("service:db:not_ok")).toBe(old);
+    expect(await runCommand("subscriber", ["clean-reader-keys", "--yes"], subscriber)).toMatchObject({
+      exitCode: 0,
+    });
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { heartbeat: "NOT_OK" } });
   });
 
   test("does not ask when told so beforehand", async () => {

@@ -235,6 +235,11 @@ describe("what is no heartbeat", () => {
       body: format2.replace('"state":"down"', '"state":"fine"'),
       problem: "v2.components.2.state",
     },
+    ...["site", "bootId", "reason", "probe"].map((key) => ({
+      what: `half a character in ${key}`,
+      body: format2.replace(new RegExp(`"${key}":"[^"]*"`), `"${key}":"\\ud800"`),
+      problem: key === "site" || key === "bootId" ? `v2.${key}` : `.${key}`,
+    })),
     {
       what: "too large a body",
       body: " ".repeat(MAX_BODY_BYTES + 1),
