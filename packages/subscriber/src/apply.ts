@@ -92,7 +92,8 @@ function accept(
   const leastMs = before && order !== "takeover" ? Math.min(before.surelyFreshAtMs, receivedAtMs) : 0;
   // How long it waited may be unknown: then nothing of what it says is known to be so still.
   const freshAtMs = Math.max(sentMs ?? receivedAtMs - allowedMs - 1, leastMs);
-  const isSure = sentMs !== undefined && (!hasWaited || clock.skew !== undefined);
+  // While a message waits a wall clock can be set.
+  const isSure = sentMs !== undefined && (!hasWaited || (clock.skew !== undefined && arrival.isMonotonic));
   const deadlineMs = freshAtMs + allowedMs;
   const record: SiteRecord = {
     site,
