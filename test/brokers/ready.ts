@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { managementHeaders, managementUrl, type RabbitmqAddress, type RedisAddress } from "./addresses.ts";
+import { managementHeaders, managementUrl, type RabbitmqAddress } from "./addresses.ts";
 import { tryAmqpLogin } from "./amqp-login.ts";
-import { connectRedis } from "./redis-connection.ts";
+import { connectRedis, type RedisPlace } from "./redis-connection.ts";
 
 const READY_WITHIN_MS = 120_000;
 const ONE_CHECK_WITHIN_MS = 5_000;
@@ -71,7 +71,7 @@ export async function checkRabbitmq(
 }
 
 /** Rejects unless Redis answers; with a process id, unless it is that process's Redis. */
-export async function checkRedis(address: Omit<RedisAddress, "databases">, pid?: number): Promise<void> {
+export async function checkRedis(address: RedisPlace, pid?: number): Promise<void> {
   const redis = await connectRedis(address);
   try {
     const info = String(await redis.command("INFO", "server"));

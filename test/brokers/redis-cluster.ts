@@ -24,21 +24,23 @@ export async function startRedisCluster(): Promise<Started<readonly ClusterNode[
     for (let index = 0; index < NODES; index += 1) {
       const [port = 0, busPort = 0] = ports.slice(2 * index);
       const args = clusterArguments(busPort);
-      let running = await start(port, args);
+      let running = await start({ port, args });
       releases.defer(() => running.stop());
       const { command } = running.address;
       const first = Math.floor((index * SLOTS) / NODES);
       const last = Math.floor(((index + 1) * SLOTS) / NODES) - 1;
-      let epoch = index + 1;
+      let id: unknown;
       const claimSlots = async () => {
+        id = await command("CLUSTER", "MYID");
         await command("CLUSTER", "ADDSLOTSRANGE", first, last);
-        // Of several nodes that claim a slot the one with the highest epoch has it.
-        await command("CLUSTER", "SET-CONFIG-EPOCH", epoch);
       };
       await claimSlots();
+      // Different epochs from the start: otherwise the nodes have to find them first.
+      await command("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
       const restart = async () => {
-        running = await start(port, args);
-        epoch += 1_000;
+        running = await start({ port, args });
+        const others = nodes.filter((node) => node.port !== port);
+        for (const other of others) await other.command("CLUSTER", "FORGET", String(id));
         await claimSlots();
         await meet(index === 0 ? ports.slice(2) : ports, command);
       };

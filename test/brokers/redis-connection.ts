@@ -2,6 +2,12 @@ import { Redis } from "ioredis";
 
 const ANSWER_WITHIN_MS = 5_000;
 
+export interface RedisPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly password?: string | undefined;
+}
+
 export interface RedisConnection {
   /** Rejects with what Redis says against it. */
   readonly command: (name: string, ...args: (string | number)[]) => Promise<unknown>;
@@ -9,10 +15,11 @@ export interface RedisConnection {
 }
 
 /** One connection that is tried once: whoever waits for a server asks again. */
-export async function connectRedis({ host, port }: { host: string; port: number }): Promise<RedisConnection> {
+export async function connectRedis({ host, port, password }: RedisPlace): Promise<RedisConnection> {
   const redis = new Redis({
     host,
     port,
+    ...(password !== undefined && { password }),
     lazyConnect: true,
     connectTimeout: ANSWER_WITHIN_MS,
     commandTimeout: ANSWER_WITHIN_MS,

@@ -13,16 +13,19 @@ export interface RedisWithSentinel {
   killPrimary(): Promise<void>;
 }
 
-/** A primary, a replica that has its data, and one sentinel that decides alone, half a second after a failure. */
-export async function startRedisWithSentinel(): Promise<Started<RedisWithSentinel>> {
+/**
+ * A primary and a replica that has its data, both with the password, and one sentinel without it that decides alone, half
+ * a second after a failure.
+ */
+export async function startRedisWithSentinel(password?: string): Promise<Started<RedisWithSentinel>> {
   const start = await redisStarter();
   return await onFreePorts(3, async ([primaryPort = 0, replicaPort = 0, sentinelPort = 0]) => {
     await using releases = new AsyncDisposableStack();
     const inMemory = ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"];
-    const primary = await start(primaryPort, inMemory);
+    const primary = await start({ port: primaryPort, args: inMemory, password });
     releases.defer(primary.stop);
     const replicaOf = ["--replicaof", `127.0.0.1 ${primaryPort}`];
-    const replica = await start(replicaPort, [...inMemory, ...replicaOf]);
+    const replica = await start({ port: replicaPort, args: [...inMemory, ...replicaOf], password });
     releases.defer(replica.stop);
     await untilReady({
       name: "redis replica",
@@ -31,10 +34,11 @@ export async function startRedisWithSentinel(): Promise<Started<RedisWithSentine
       withinMs: 20_000,
     });
 
-    const sentinel = await start(sentinelPort, ["--sentinel"]);
+    const sentinel = await start({ port: sentinelPort, args: ["--sentinel"] });
     releases.defer(sentinel.stop);
     const { command } = sentinel.address;
     await command("SENTINEL", "MONITOR", PRIMARY_NAME, "127.0.0.1", primaryPort, 1);
+    if (password !== undefined) await command("SENTINEL", "SET", PRIMARY_NAME, "auth-pass", password);
     await command("SENTINEL", "SET", PRIMARY_NAME, "down-after-milliseconds", 500);
     await command("SENTINEL", "SET", PRIMARY_NAME, "failover-timeout", 5_000);
     await untilReady({

@@ -13,8 +13,15 @@ export interface RedisServer {
   command(name: string, ...args: (string | number)[]): Promise<unknown>;
 }
 
-/** Starts a `redis-server` on 127.0.0.1 with further arguments; stopping it is a `kill -9`. */
-export type StartRedis = (port: number, args?: readonly string[]) => Promise<Started<RedisServer>>;
+interface ServerOptions {
+  readonly port: number;
+  /** Further arguments of `redis-server`. */
+  readonly args?: readonly string[];
+  readonly password?: string | undefined;
+}
+
+/** Starts a `redis-server` on 127.0.0.1; stopping it is a `kill -9`. */
+type StartRedis = (options: ServerOptions) => Promise<Started<RedisServer>>;
 
 /** A sentinel and the node of a cluster want a file that they may write to. */
 const SCRIPT = `: > "redis-$1.conf" && program=$0 && port=$1 && shift && exec "$program" "redis-$port.conf" "$@"`;
@@ -27,9 +34,9 @@ const never = new AbortController().signal;
 export async function redisStarter(): Promise<StartRedis> {
   const forced = process.env["TEST_BROKERS"];
   const program = forced === "containers" ? undefined : await findProgram("redis-server");
-  if (program !== undefined) return (port, args = []) => startProcess(program, port, args);
+  if (program !== undefined) return (options) => startProcess(program, options);
   if (forced !== "local" && (await engineAnswers(process.env))) {
-    return (port, args = []) => startInContainer(port, args);
+    return startInContainer;
   }
   throw new Error(
     "a Redis Cluster and a Redis with a sentinel are needed here, whatever TEST_REDIS_HOST says: install redis-server " +
@@ -37,14 +44,14 @@ export async function redisStarter(): Promise<StartRedis> {
   );
 }
 
-async function startProcess(program: string, port: number, args: readonly string[]) {
+async function startProcess(program: string, options: ServerOptions) {
   await using releases = new AsyncDisposableStack();
   const folder = await temporaryFolder();
   releases.defer(folder.remove);
-  const command = ["-c", SCRIPT, program, String(port), ...settings(port), ...args];
-  const server = startServer({ name: "redis-server", program: "/bin/sh", args: command, env: {} }, folder);
+  const args = shellArguments(program, options);
+  const server = startServer({ name: "redis-server", program: "/bin/sh", args, env: {} }, folder);
   releases.defer(server.stop);
-  const check = () => checkRedis({ host: "127.0.0.1", port }, server.pid);
+  const check = () => checkRedis(addressOf(options), server.pid);
   await untilReady({
     name: "redis",
     check,
@@ -53,29 +60,33 @@ async function startProcess(program: string, port: number, args: readonly string
     logTail: server.logTail,
     withinMs: 10_000,
   });
-  return started(redisServer(port), releases);
+  return started(redisServer(options), releases);
 }
 
-async function startInContainer(port: number, args: readonly string[]) {
+async function startInContainer(options: ServerOptions) {
   await using releases = new AsyncDisposableStack();
-  releases.defer(
-    await startRedisContainer(["-c", SCRIPT, "redis-server", String(port), ...settings(port), ...args]),
-  );
-  const check = () => checkRedis({ host: "127.0.0.1", port });
+  releases.defer(await startRedisContainer(shellArguments("redis-server", options)));
+  const check = () => checkRedis(addressOf(options));
   await untilReady({ name: "redis in a container", check, signal: never, withinMs: 30_000 });
-  return started(redisServer(port), releases);
+  return started(redisServer(options), releases);
 }
 
-function settings(port: number): string[] {
-  return ["--port", String(port), "--bind", "127.0.0.1"];
+function shellArguments(program: string, { port, args = [], password }: ServerOptions): string[] {
+  const secret = password === undefined ? [] : ["--requirepass", password, "--masterauth", password];
+  const settings = ["--port", String(port), "--bind", "127.0.0.1", ...secret];
+  return ["-c", SCRIPT, program, String(port), ...settings, ...args];
 }
 
-function redisServer(port: number): RedisServer {
-  const address = { host: "127.0.0.1", port };
+function addressOf({ port, password }: ServerOptions) {
+  return { host: "127.0.0.1", port, password };
+}
+
+function redisServer(options: ServerOptions): RedisServer {
   return {
-    ...address,
+    host: "127.0.0.1",
+    port: options.port,
     async command(name, ...args) {
-      const redis = await connectRedis(address);
+      const redis = await connectRedis(addressOf(options));
       try {
         return await redis.command(name, ...args);
       } finally {
