@@ -17,6 +17,7 @@ await runProgram(
       RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
       RABBITMQ_QUEUE: "the queue that is consumed (my_queue)",
       REDIS_HOST: "the store (redis); with REDIS_PORT, _DB, _USERNAME, _PASSWORD, _TLS",
+      REDIS_SENTINELS: "in its place; with REDIS_SENTINEL_NAME; or REDIS_CLUSTER_NODES",
       HTTP_PORT: "where /health is answered (8080); with HTTP_HOST (0.0.0.0)",
       EXPECTED_SITES: "names with commas: while one was never heard, /health fails",
       SILENCE_FACTOR: "a site is silent when its news is older than this times its interval (2.5)",

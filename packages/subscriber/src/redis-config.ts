@@ -10,7 +10,7 @@ import {
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { certificateFile, type PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
-import * as z from "zod";
+import type * as z from "zod";
 
 export interface Address {
   /** A name or an address, an IPv6 address without brackets. */
@@ -120,14 +120,9 @@ export function unusedRedisVariables(env: RedisVariables, environment: Env): str
 
 /** How the operator is told where the state is kept. */
 export function redisName(servers: RedisServers): string {
-  switch (servers.kind) {
-    case "server":
-      return addressText(servers.address);
-    case "sentinels":
-      return `primary ${servers.primaryName} of the sentinels ${servers.sentinels.map(addressText).join(", ")}`;
-    case "cluster":
-      return `cluster ${servers.nodes.map(addressText).join(", ")}`;
-  }
+  if (servers.kind === "server") return addressText(servers.address);
+  if (servers.kind === "cluster") return `cluster ${servers.nodes.map(addressText).join(", ")}`;
+  return `primary ${servers.primaryName} of the sentinels ${servers.sentinels.map(addressText).join(", ")}`;
 }
 
 function addressText({ host, port }: Address): string {

@@ -25,7 +25,7 @@ async function hear(store: Store, site: string) {
 }
 
 async function slotOf(redis: Cluster, key: string): Promise<number> {
-  return Number(await redis.cluster("KEYSLOT", key));
+  return await redis.cluster("KEYSLOT", key);
 }
 
 const isIn = (slot: number, { slots }: ClusterNode) => slots.first <= slot && slot <= slots.last;
@@ -87,7 +87,7 @@ describe("a commit that is interrupted", () => {
   });
 
   test("after the record is written leaves a site that the sweep comes to in time", async () => {
-    const { store, redis, nodes } = await freshClusterStore();
+    const { store, redis } = await freshClusterStore();
     const record = await hear(store, "tsd");
     const before = await store.load("tsd");
     const silent = applySilence(record, record.deadlineMs + 1);
@@ -100,7 +100,6 @@ describe("a commit that is interrupted", () => {
     await redis.del("heartbeat:generation");
     await hear(store, "tsd");
     expect(await store.due(record.sweepAtMs)).toEqual([]);
-    expect(nodes).toHaveLength(3);
   });
 });
 

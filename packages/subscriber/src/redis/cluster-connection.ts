@@ -1,4 +1,5 @@
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
+import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
 import { Cluster } from "ioredis";
 import type { RedisSettings, ServersOf } from "../redis-config.ts";
 import {
@@ -9,7 +10,7 @@ import {
   renewedTlsOptions,
   retryMs,
 } from "./options.ts";
-import { oneAtATime, unreachable } from "./unreachable.ts";
+import { known, oneAtATime, unreachable } from "./unreachable.ts";
 
 /** Each takes up to 100 ms while a node is away. */
 const MAX_REDIRECTIONS = 5;
@@ -32,20 +33,29 @@ export function connectCluster(
     dnsLookup: (host, done) => done(null, host),
   });
 
-  const tellOfNodes = oneAtATime(async (lastWord: string | undefined) => {
-    const reasons = await unreachable(nodes.map((node) => endpointOf(node, settings)));
-    if (reasons.length < nodes.length && lastWord !== undefined) reasons.push(lastWord);
-    away(`no node of the cluster answers: ${reasons.join("; ")}`);
-  });
-  cluster.on("error", (error: unknown) => tellOfNodes(lastProblem(error)));
+  const words = new Map<string, string>();
   cluster.on("node error", (error: unknown, key: string) => {
-    nodeAway(connectionProblem(error, endpointOf(addressOf(key), settings)));
+    const endpoint = endpointOf(addressOf(key), settings);
+    if (errorCode(error) !== undefined) return nodeAway(connectionProblem(error, endpoint));
+    const word = error instanceof Error ? error.message : String(error);
+    words.set(key, word);
+    // Of the connections by which the nodes are asked for each other ioredis tells only that, whatever the cause.
+    if (word !== "Connection is closed.") nodeAway(connectionProblem(known(word), endpoint));
+  });
+  const tellOfNodes = oneAtATime(async () => {
+    const reasons = await unreachable(
+      nodes.map((node) => endpointOf(node, settings)),
+      words,
+    );
+    words.clear();
+    if (reasons) away(`no node of the cluster answers: ${reasons}`);
+  });
+  cluster.on("error", tellOfNodes);
+  cluster.on("reconnecting", tellOfNodes);
+  cluster.on("refresh", () => {
+    // A node that never met another one does not know its address, and ioredis leaves it out.
+    if (cluster.nodes().length === 0)
+      away("the cluster does not tell the addresses of its nodes: set cluster-announce-ip");
   });
   return cluster;
-}
-
-/** What the last node said that was asked for the others. */
-function lastProblem(error: unknown): string | undefined {
-  const last = error instanceof Error && "lastNodeError" in error ? error.lastNodeError : error;
-  return last instanceof Error ? last.message : undefined;
 }

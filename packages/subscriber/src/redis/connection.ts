@@ -10,14 +10,13 @@ export type RedisClient = Redis | Cluster;
 /** A connection that comes back by itself. While it is away, commands fail soon instead of waiting in memory. */
 export function connectRedis(settings: RedisSettings, problems: RedisProblems): RedisClient {
   const { servers } = settings;
-  switch (servers.kind) {
-    case "server":
-      return leavingWrongDatabase(connectServer(servers, settings, problems));
-    case "sentinels":
-      return leavingWrongDatabase(connectPrimary(servers, settings, problems));
-    case "cluster":
-      return connectCluster(servers, settings, problems);
-  }
+  if (servers.kind === "cluster") return connectCluster(servers, settings, problems);
+  const redis =
+    servers.kind === "server"
+      ? connectServer(servers, settings, problems)
+      : connectPrimary(servers, settings, problems);
+  leaveWrongDatabase(redis);
+  return redis;
 }
 
 function connectServer(
@@ -36,8 +35,8 @@ function connectServer(
 }
 
 /** ioredis would go on in database 0, which is somebody else's. */
-function leavingWrongDatabase(redis: Redis): Redis {
-  return redis.on("error", (error: unknown) => {
+function leaveWrongDatabase(redis: Redis): void {
+  redis.on("error", (error: unknown) => {
     if (isRefusedSelect(error)) redis.disconnect(true);
   });
 }

@@ -36,19 +36,25 @@ export function connectPrimary(
     ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
   });
 
-  const tellOfSentinels = oneAtATime(async (lastWord: string | undefined) => {
-    const reasons = await unreachable(sentinels.map((sentinel) => endpointOf(sentinel, settings)));
-    if (reasons.length < sentinels.length) reasons.push(lastWord ?? "who answers does not know it");
-    away(`no sentinel tells where the primary ${primaryName} is: ${reasons.join("; ")}`);
+  const words = new Map<string, string>();
+  redis.on("sentinelError", (error: unknown) => {
+    const text = error instanceof Error ? error.message : "";
+    const [, key, word] = /sentinel (\S+) (?:because (.*)|successfully, but)/s.exec(text) ?? [];
+    if (key !== undefined) words.set(key, word ?? "does not know it");
+  });
+  const tellOfSentinels = oneAtATime(async () => {
+    const reasons = await unreachable(
+      sentinels.map((sentinel) => endpointOf(sentinel, settings)),
+      words,
+    );
+    words.clear();
+    if (reasons) away(`no sentinel tells where the primary ${primaryName} is: ${reasons}`);
   });
   redis.on("error", (error: unknown) => {
     const text = error instanceof Error ? error.message : String(error);
-    if (text.startsWith("All sentinels are unreachable")) {
-      tellOfSentinels(/ Last error: (.*)$/s.exec(text)?.[1]);
-    } else {
-      const problem = primary ? connectionProblem(error, endpointOf(primary, settings)) : text;
-      away(`primary ${primaryName}: ${problem}`);
-    }
+    if (text.startsWith("All sentinels are unreachable")) return tellOfSentinels();
+    const problem = primary ? connectionProblem(error, endpointOf(primary, settings)) : text;
+    away(`primary ${primaryName}: ${problem}`);
   });
   return redis;
 }

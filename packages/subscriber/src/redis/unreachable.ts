@@ -6,13 +6,24 @@ import { tlsOptions } from "@pipeline-heartbeat/shared/tls.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
 
-/** ioredis does not tell why a sentinel or a node cannot be reached: each is tried once more. Never rejects. */
-export async function unreachable(endpoints: readonly Endpoint[]): Promise<string[]> {
-  const problems = await Promise.all(endpoints.map(problemOf));
-  return problems.filter((problem) => problem !== undefined);
+/**
+ * Why none of the servers is of use, in words. ioredis tells what a server said, by `host:port`, but not why it cannot be
+ * reached: each is tried once more. Empty when there is nothing to be said against any of them. Never rejects.
+ */
+export async function unreachable(
+  endpoints: readonly Endpoint[],
+  words: ReadonlyMap<string, string>,
+): Promise<string> {
+  const reasons = await Promise.all(
+    endpoints.map(async (endpoint) => {
+      const word = words.get(`${endpoint.host}:${endpoint.port}`);
+      return (await connectProblem(endpoint)) ?? (word && connectionProblem(known(word), endpoint));
+    }),
+  );
+  return reasons.filter(Boolean).join("; ");
 }
 
-async function problemOf(endpoint: Endpoint): Promise<string | undefined> {
+async function connectProblem(endpoint: Endpoint): Promise<string | undefined> {
   const { host, port, tls } = endpoint;
   const socket = tls ? connectByTls({ host, port, ...tlsOptions(tls) }) : connect({ host, port });
   const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
@@ -27,12 +38,18 @@ async function problemOf(endpoint: Endpoint): Promise<string | undefined> {
   }
 }
 
+/** The words of ioredis as an error of which the cause is known. */
+export function known(word: string): Error {
+  if (word === "Connection is closed.") return new Error("Socket closed abruptly");
+  return new Error(/^(timeout|Command timed out)$/.test(word) ? "connect ETIMEDOUT" : word);
+}
+
 /** `work` as it is, but for calls while an earlier one is still at it: these do nothing. */
-export function oneAtATime<Given>(work: (given: Given) => Promise<void>): (given: Given) => void {
+export function oneAtATime(work: () => Promise<void>): () => void {
   let isRunning = false;
-  return (given) => {
+  return () => {
     if (isRunning) return;
     isRunning = true;
-    void work(given).finally(() => (isRunning = false));
+    void work().finally(() => (isRunning = false));
   };
 }
