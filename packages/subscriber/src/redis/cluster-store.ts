@@ -10,7 +10,8 @@ const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url)
 const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
 const COMMIT = REPAIR + RECORD + readFileSync(new URL("./cluster-commit.lua", import.meta.url), "utf8");
 const FORGET = REPAIR + RECORD + readFileSync(new URL("./cluster-forget.lua", import.meta.url), "utf8");
-const ADD_SITE = readFileSync(new URL("./cluster-add-site.lua", import.meta.url), "utf8");
+const ADD_SITE = REPAIR + readFileSync(new URL("./cluster-add-site.lua", import.meta.url), "utf8");
+const SCHEDULE = REPAIR + readFileSync(new URL("./cluster-schedule.lua", import.meta.url), "utf8");
 const COUNT = REPAIR + COUNT_COMMIT + readFileSync(new URL("./cluster-count.lua", import.meta.url), "utf8");
 
 /**
@@ -22,6 +23,7 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
   cluster.defineCommand("commitInSlot", { lua: COMMIT, numberOfKeys: 2 });
   cluster.defineCommand("forgetInSlot", { lua: FORGET, numberOfKeys: 2 });
   cluster.defineCommand("addSite", { lua: ADD_SITE, numberOfKeys: 1 });
+  cluster.defineCommand("scheduleSweep", { lua: SCHEDULE, numberOfKeys: 1 });
   cluster.defineCommand("countCommit", { lua: COUNT, numberOfKeys: 1 });
   // One node may lose its data, or fall back to an older copy, and the counter of commits lie on another.
   let changesOfNodes = 0;
@@ -54,11 +56,14 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
       const { site, sweepAtMs } = record;
       if ((await cluster.addSite(SITES, site, String(maxSites))) === 0) return "full";
       // A time that is too early costs the sweep a look; with none at all it would never come by.
-      await cluster.zadd(SWEEPS, "NX", sweepAtMs, site);
+      await cluster.scheduleSweep(SWEEPS, site, String(sweepAtMs), "NX");
       const given = [String(version), JSON.stringify(record), streamEntries(events), String(MAX_EVENTS)];
       const reply = await cluster.commitInSlot(siteKey(site), eventsKey(site), ...given);
       if (reply === 0) return "conflict";
-      await Promise.all([cluster.zadd(SWEEPS, sweepAtMs, site), cluster.countCommit(GENERATION)]);
+      await Promise.all([
+        cluster.scheduleSweep(SWEEPS, site, String(sweepAtMs), "CH"),
+        cluster.countCommit(GENERATION),
+      ]);
       return "committed";
     },
     async forget({ version }, site, nowMs) {
@@ -89,6 +94,7 @@ declare module "ioredis" {
     commitInSlot(...keysAndArguments: string[]): Result<number, Context>;
     forgetInSlot(...keysAndArguments: string[]): Result<number, Context>;
     addSite(...keysAndArguments: string[]): Result<number, Context>;
+    scheduleSweep(...keysAndArguments: string[]): Result<string, Context>;
     countCommit(...keysAndArguments: string[]): Result<string, Context>;
   }
 }
