@@ -29,3 +29,12 @@ test.each(truth.parse(vectors).cases)("the model answers as the reader does: $na
   expect(readerAnswer(keys)).toMatchObject(truth.answer);
   expect(readerAnswer(keys.toReversed())).toMatchObject(truth.answerOtherOrder);
 });
+
+test("the model passes over a key of another status before it looks at the value, as the reader does", () => {
+  expect(readerAnswer([["service:other:extra", "no timestamp"]])).toEqual({
+    http: 200,
+    status: "ALL_OK",
+    services: {},
+    queues: {},
+  });
+});

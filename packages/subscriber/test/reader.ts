@@ -35,9 +35,9 @@ function statuses(
     const parts = key.split(":");
     const [prefix, name = "", status = ""] = parts;
     if (prefix !== kind || parts.length !== 3) continue;
-    const atMs = parseStrictly(value);
     const lower = status.toLowerCase();
     if (lower !== "ok" && lower !== "not_ok") continue;
+    const atMs = parseStrictly(value);
     seen.set(name, { ...seen.get(name), [lower]: atMs, last: lower === "ok" ? "OK" : "NOT_OK" });
   }
   return Object.fromEntries(
