@@ -67,6 +67,20 @@ test("what Redis refuses for itself is told apart from what it cannot do now", a
   if (!stored.record) throw new Error("nothing stored");
   const event = { kind: "service", name: "\ud800", state: "up", sinceMs: 0, reason: undefined } as const;
   await expect(store.commit(stored, stored.record, [event])).rejects.toThrow(RefusedError);
+  const user = `limited-${process.pid}`;
+  await redis.call("ACL", "SETUSER", user, "on", "nopass", "~*", "+@all", "-xadd");
+  onTestFinished(async () => {
+    const admin = redis.duplicate({ username: "default" });
+    await admin.call("ACL", "DELUSER", user);
+    admin.disconnect();
+  });
+  const limited = redis.duplicate({ username: user, password: "any" });
+  onTestFinished(() => limited.disconnect());
+  const forbidden = redisStore(limited, { maxSites: 1, readerKeys: "off" });
+  await expect(forbidden.commit(stored, stored.record, [{ ...event, name: "db" }])).rejects.not.toThrow(
+    RefusedError,
+  );
+
   redis.disconnect();
   const away = redisStore(redis, { maxSites: 1, readerKeys: "off" });
   await expect(away.commit(stored, stored.record, [])).rejects.not.toThrow(RefusedError);

@@ -65,4 +65,5 @@ function isRefused(error: unknown): boolean {
   return /^(ERR|WRONGTYPE)\b.*script/s.test(error.message) && !NOT_NOW.test(error.message);
 }
 
-const NOT_NOW = /OOM|READONLY|LOADING|MISCONF|NOREPLICAS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN/;
+const NOT_NOW =
+  /OOM|READONLY|LOADING|MISCONF|NOREPLICAS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOPERM|can't (run|access)/;
