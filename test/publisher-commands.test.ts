@@ -162,6 +162,27 @@ describe("print-heartbeat", () => {
     },
   );
 
+  test("counts consumers by passive declares where that is asked for, and declares nothing itself", async () => {
+    const { amqpUrl, publisher } = await freshEnvironment();
+    const connection = await connect(amqpUrl);
+    onTestFinished(() => connection.close());
+    const channel = await connection.createChannel();
+    channel.on("error", () => {});
+    await channel.assertQueue("ingest");
+    await channel.consume("ingest", () => {});
+    const env = {
+      ...publisher,
+      RABBITMQ_CONSUMER_SOURCE: "passive",
+      PUBLISHER_CONFIG_PATH: configFile({
+        rmq_consumers: [{ queue: "ingest", listeners: [{ tag: "a", name: "a" }] }],
+      }),
+    };
+    const { stdout } = await runCommand("publisher", ["print-heartbeat"], env);
+    const states = decoded(stdout).components.map(({ state, reason }) => `${state} ${reason}`);
+    expect(states).toEqual(["up tag_unchecked", "up tag_unchecked"]);
+    await expect(channel.checkExchange("my_topic_exchange")).rejects.toThrow("NOT_FOUND");
+  });
+
   test("ends in time when nothing answers, and claims nothing", async () => {
     const port = await silentPort();
     const env = {

@@ -154,10 +154,7 @@ export function connectBroker(options: BrokerOptions): Broker {
     },
     async openChannel() {
       if (!current) throw new Error("the broker is not connected");
-      const channel = await current.connection.createChannel();
-      // A refusal is told twice, by the rejection and by this event, which would be uncaught.
-      channel.on("error", () => {});
-      return channel;
+      return await quietChannel(current.connection);
     },
     async close() {
       closing.abort();
@@ -170,6 +167,39 @@ export function connectBroker(options: BrokerOptions): Broker {
       await Promise.race([running, deadline]);
     },
   };
+}
+
+/**
+ * One connection for looking only: nothing is declared, and it does not come back. Returns at once; connecting goes on
+ * beside.
+ */
+export function connectToLook(
+  settings: BrokerSettings,
+  connectionName: string,
+): Pick<Broker, "connectedAtMs" | "openChannel" | "close"> {
+  let connectedAtMs: number | undefined;
+  const dialling = dial(settings, connectionName).then((connection) => {
+    connection.on("error", () => {}); // whoever asks is told
+    connection.once("close", () => (connectedAtMs = undefined));
+    connectedAtMs = Date.now();
+    return connection;
+  });
+  // Without a connection there is nothing to tell but to those who ask.
+  dialling.catch(() => {});
+  return {
+    get connectedAtMs() {
+      return connectedAtMs;
+    },
+    openChannel: async () => await quietChannel(await dialling),
+    close: async () => await dialling.then(closeQuietly, () => {}), // there was none
+  };
+}
+
+/** A refusal is told twice, by the rejection and by an event, which would be uncaught. */
+async function quietChannel(connection: ChannelModel): Promise<Channel> {
+  const channel = await connection.createChannel();
+  channel.on("error", () => {});
+  return channel;
 }
 
 async function dial(settings: BrokerSettings, connectionName: string): Promise<ChannelModel> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Command } from "@pipeline-heartbeat/shared/command-line.ts";
+import { connectToLook } from "@pipeline-heartbeat/shared/broker.ts";
 import type { Env } from "@pipeline-heartbeat/shared/config.ts";
 import { pino } from "pino";
 import { readConfig } from "../config.ts";
@@ -29,10 +30,13 @@ export function printHeartbeatCommand(env: Env): Command {
       for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
 
       const stopping = new AbortController();
+      // Counts of consumers are asked for as the service does it, on a connection of its own.
+      const isAsked = config.targets.queues.length > 0 && config.consumerSource !== "management";
+      const broker = isAsked ? connectToLook(config.broker, "pipeline-heartbeat print-heartbeat") : undefined;
       const watch = watchTargets(
         config,
         {
-          broker: undefined,
+          broker,
           log,
           onChange: () => {},
           onStop: (release) => stopping.signal.addEventListener("abort", release),
@@ -43,6 +47,7 @@ export function printHeartbeatCommand(env: Env): Command {
       await Promise.race([watch.firstLook, sleep(MAX_TIMEOUTS * config.probeTimeoutMs)]);
       process.stdout.write(nextMessage("interval").body);
       stopping.abort();
+      void broker?.close(); // the process ends without waiting for it
       return 0;
     },
   };
