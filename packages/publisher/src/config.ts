@@ -64,11 +64,15 @@ export function readConfig(environment: Env) {
     warnings: [
       ...env.PUBLISHER_CONFIG_PATH.ignored,
       ...env.PUBLISHER_CONFIG_PATH.warnings,
+      ...(publishIntervalMs < (env.PROBE_INTERVAL ?? 0)
+        ? ["PROBE_INTERVAL: is longer than PUBLISH_INTERVAL, which counts in its place"]
+        : []),
       ...unusedTls(env, managementUrl(env).startsWith("https:")),
     ],
     publishIntervalMs,
     publishOnChange: env.PUBLISH_ON_CHANGE,
-    probeIntervalMs: env.PROBE_INTERVAL ?? Math.min(publishIntervalMs, MAX_PROBE_INTERVAL_S * 1000),
+    // A heartbeat that tells of an earlier look than the one before it would be no news.
+    probeIntervalMs: Math.min(env.PROBE_INTERVAL ?? MAX_PROBE_INTERVAL_S * 1000, publishIntervalMs),
     probeTimeoutMs: env.PROBE_TIMEOUT,
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
@@ -95,6 +99,7 @@ const schema = z.object({
   ),
   HEARTBEAT_FORMAT: oneOf(["1", "2"], "2"),
   HEARTBEAT_DETAIL: oneOf(DETAILS, "code"),
+  BUFFER_HEARTBEATS: notYetSupported(),
   HEARTBEAT_SIGNING_KEY: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),

@@ -12,6 +12,10 @@ v8.setFlagsFromString("--no-maglev");
 
 const { env } = process;
 
+// Names are looked up on these threads, and one that hangs cannot be cancelled: with the usual four, a few dead names would
+// keep all others waiting. Read when the first one starts.
+env["UV_THREADPOOL_SIZE"] ??= "64";
+
 await runProgram(
   {
     name: packageJson.name,

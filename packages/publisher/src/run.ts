@@ -14,6 +14,10 @@ import { watchTargets } from "./watch-targets.ts";
 /** With the time that closing the connection may take, well below the deadline of a stop. */
 const GOODBYE_TIMEOUT_MS = 1_500;
 
+/** How long the first heartbeat waits for the first look at everything: so many time-outs, and no longer than this. */
+const FIRST_LOOK_TIMEOUTS = 2;
+const FIRST_LOOK_MS = 30_000;
+
 /** Runs the service until a signal. */
 export async function runPublisher(env: Env): Promise<void> {
   await runService({ name: "publisher", logLevel: env["LOG_LEVEL"] }, (service) => publish(env, service));
@@ -54,7 +58,9 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
     confirmedAtMs = performance.now();
   }
 
-  await watch.firstLook;
+  // What has not been looked at by then is told as such; a long silence after a restart would say less.
+  const longestMs = Math.min(FIRST_LOOK_TIMEOUTS * config.probeTimeoutMs, FIRST_LOOK_MS);
+  await Promise.race([watch.firstLook, sleep(longestMs, undefined, { ref: false })]);
   beats = startBeats({ intervalMs: config.publishIntervalMs, canSend: isConnected, send, log }, stopping);
   await once(stopping, "abort");
 

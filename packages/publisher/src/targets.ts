@@ -29,6 +29,17 @@ export type ParsedTargets =
 
 /** Reads the text of publisher_config.json. */
 export function parseTargets(text: string): ParsedTargets {
+  // What is read as UTF-8 and is not has this in place of the letters: a queue of such a name can never be there.
+  if (text.includes("\uFFFD")) return { ok: false, problems: ["the file is not UTF-8"] };
+  try {
+    return parsedTargets(text);
+  } catch (error) {
+    if (error instanceof RangeError) return { ok: false, problems: ["the file is nested too deep"] };
+    throw error;
+  }
+}
+
+function parsedTargets(text: string): ParsedTargets {
   const json = parseJsonText(text);
   if (!json.ok)
     return {

@@ -170,6 +170,8 @@ async function inTime(
   } finally {
     for (const timer of timers) clearTimeout(timer);
     stopping.removeEventListener("abort", abort);
+    // What the look left under way, as a second request beside one that failed, must not go on for ever.
+    abort();
   }
 }
 

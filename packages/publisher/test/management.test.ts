@@ -110,6 +110,25 @@ test.each([
 const settings = { user: "guest", password: "guest", vhost: "/", tls: undefined };
 
 /** A client of an API that answers as told, by path. */
+test("replies that never end take no connection for ever", async () => {
+  let isEndless = true;
+  const url = await server((_request, response) => {
+    if (!isEndless) return response.end("[]");
+    response.writeHead(200);
+    const chunk = Buffer.alloc(1024 * 1024, " ");
+    const write = () => void response.write(chunk);
+    response.on("drain", write);
+    return write();
+  });
+  const api = management({ ...settings, url });
+  onTestFinished(() => api.close());
+  // More than the connections that there are.
+  const endless = Array.from({ length: 10 }, () => api.consumers(AbortSignal.timeout(20_000)));
+  for (const asked of await Promise.allSettled(endless)) expect(asked.status).toBe("rejected");
+  isEndless = false;
+  expect(await api.consumers(soon())).toEqual([]);
+}, 30_000);
+
 async function apiAt(answer: (path: string) => { status: number; body: string }, vhost = "/") {
   const asked: string[] = [];
   const url = await server((request, response) => {

@@ -68,6 +68,21 @@ describe("what may be left out", () => {
 describe("problems name the place in the file, never what stands there", () => {
   test.each([
     { what: "no JSON", file: '{"heartbeat": hunter2', says: "is not JSON" },
+    {
+      what: "no UTF-8",
+      file: Buffer.from('{"heartbeat":"k\xf8"}', "latin1").toString(),
+      says: "is not UTF-8",
+    },
+    {
+      what: "lists in lists without end",
+      file: `{"heartbeat":{"hosts":${"[".repeat(20_000)}${"]".repeat(20_000)}}}`,
+      says: "is nested too deep",
+    },
+    {
+      what: "an unknown key of great depth",
+      file: `{"x":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
+      says: "too deep",
+    },
     { what: "a list", file: [], says: "the file: " },
     { what: "no heartbeat", file: {}, says: "heartbeat: expected an object" },
     { what: "nothing to watch", file: file({}), says: "heartbeat: has nothing to watch" },

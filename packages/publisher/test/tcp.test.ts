@@ -3,7 +3,7 @@ import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { tcpProbe } from "../src/probes/tcp.ts";
+import { isSelf, tcpProbe } from "../src/probes/tcp.ts";
 import { startWatch } from "../src/watch.ts";
 import { silentPort } from "./silent-port.ts";
 
@@ -29,6 +29,16 @@ test("a port that accepts is up, with the time it took", async () => {
 test.each(["127.0.0.1", "localhost"])("a port of %s that refuses is down", async (host) => {
   const [seen] = await tcpProbe({ name: "db", host, port: await localPort(false) }).look(soon());
   expect(seen).toMatchObject({ state: "down", reason: "connection_refused" });
+});
+
+test("a socket that the kernel connected with itself is no service", async () => {
+  // A port of which the kernel is made to choose it for our end: it is our own.
+  const socket = new net.Socket();
+  onTestFinished(() => void socket.destroy());
+  const port = await localPort(false);
+  socket.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.1", localPort: port });
+  await once(socket, "connect");
+  expect(isSelf(socket)).toBe(true);
 });
 
 test("a name that does not exist is down", async () => {

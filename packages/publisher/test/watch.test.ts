@@ -94,6 +94,20 @@ describe("the loop", () => {
     expect(performance.now() - startedMs).toBeLessThan(1_000);
   });
 
+  test("what a look leaves under way is aborted when it ends", async () => {
+    let signalled: AbortSignal | undefined;
+    const careless: Probe = {
+      ...script([], undefined),
+      look: async (signal) => {
+        signalled = signal;
+        return [UP];
+      },
+    };
+    const { watch } = start(careless, { stopAfterSleeps: 1 });
+    await watch.firstLook;
+    expect(signalled?.aborted).toBe(true);
+  });
+
   test.each([
     { what: "a look that never ends", look: () => new Promise<never>(() => {}) },
     { what: "one that tells less than it should", look: async () => [] },

@@ -47,6 +47,8 @@ export function httpClient({ tls, headers, maxConnections, maxReplyBytes }: Http
       // An abort or a lost connection destroys the response, and with it the pipeline.
       const limited = response.pipe(atMost(maxReplyBytes));
       response.on("error", (error) => limited.destroy(error));
+      // A reply that is not read to its end would keep its connection for ever.
+      limited.on("error", () => response.destroy());
       return { statusCode: response.statusCode ?? 0, text: await text(limited) };
     },
     close() {

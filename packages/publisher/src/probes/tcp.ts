@@ -29,6 +29,7 @@ async function lookAt(host: string, port: number, signal: AbortSignal): Promise<
   socket.on("error", () => {});
   try {
     await once(socket, "connect", { signal });
+    if (isSelf(socket)) return { state: "down", reason: "connection_refused", latencyMs: latencyMs() };
     return { state: "up", latencyMs: latencyMs() };
   } catch (error) {
     const reason = signal.aborted ? "timeout" : connectionReason(errorCode(error));
@@ -37,4 +38,12 @@ async function lookAt(host: string, port: number, signal: AbortSignal): Promise<
   } finally {
     socket.destroy();
   }
+}
+
+/**
+ * To a port on this machine where nobody listens the kernel may connect a socket with itself, when it happens to choose
+ * that very port for our end.
+ */
+export function isSelf({ localPort, localAddress, remotePort, remoteAddress }: net.Socket): boolean {
+  return localPort === remotePort && localAddress === remoteAddress;
 }
