@@ -123,11 +123,12 @@ test("replies that never end take no connection for ever", async () => {
   const api = management({ ...settings, url });
   onTestFinished(() => api.close());
   // More than the connections that there are.
-  const endless = Array.from({ length: 10 }, () => api.consumers(AbortSignal.timeout(20_000)));
+  const never = new AbortController().signal;
+  const endless = Array.from({ length: 10 }, () => api.consumers(never));
   for (const asked of await Promise.allSettled(endless)) expect(asked.status).toBe("rejected");
   isEndless = false;
   expect(await api.consumers(soon())).toEqual([]);
-}, 30_000);
+}, 15_000);
 
 async function apiAt(answer: (path: string) => { status: number; body: string }, vhost = "/") {
   const asked: string[] = [];
