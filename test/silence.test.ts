@@ -39,6 +39,11 @@ function keepSending(send: (options: SendOptions) => Promise<void>, options: Sen
   return stop;
 }
 
+/** What must be true all the time, from now on for so long. */
+async function holds(forMs: number, look: () => Promise<unknown>): Promise<void> {
+  for (const untilMs = Date.now() + forMs; Date.now() < untilMs; await sleep(100)) await look();
+}
+
 const isUp = ({ code, problems }: Health) => expect({ code, problems }).toEqual({ code: 200, problems: [] });
 const cause = (health: Health) => health.sites[0]?.cause;
 
@@ -94,12 +99,11 @@ describe("a silence", () => {
       () => expect(subscriberProcess.printed() + other.printed()).toContain("site is silent"),
       2_000,
     );
-    // Both have had the time to say it.
-    await sleep(1_500);
-    const silences = (await redis.xrange("heartbeat:{tsd}:events", "-", "+")).filter(([, fields]) =>
-      fields.includes("silent"),
-    );
-    expect(silences).toHaveLength(1);
+    // Both get the time to say it.
+    await holds(1_500, async () => {
+      const events = await redis.xrange("heartbeat:{tsd}:events", "-", "+");
+      expect(events.filter(([, fields]) => fields.includes("silent"))).toHaveLength(1);
+    });
     expect((subscriberProcess.printed() + other.printed()).match(/"site is silent"/g)).toHaveLength(1);
   });
 
@@ -134,10 +138,7 @@ describe("a publisher whose clock is off", () => {
       expect(warnings[0]).toMatch(
         aheadMs > 0 ? /clock of site tsd is (599|600|601) s ahead/ : /is (599|600|601) s behind/,
       );
-      for (let look = 0; look < 20; look += 1) {
-        await expectHealth(url, 100, isUp);
-        await sleep(150);
-      }
+      await holds(3_000, () => expectHealth(url, 100, isUp));
       await stop();
       await expectHealth(url, 4_000, (health) => expect(cause(health)).toBe("publisher_silent"));
     },
@@ -156,15 +157,13 @@ describe("a publisher whose clock is off", () => {
     await stop();
     await send({ ...hurry, aheadMs: 600_000 });
     // The publisher is dead from here on; its last heartbeats wait in the queue until they are old.
-    await sleep(3_000);
+    const diedMs = Date.now();
+    await vi.waitFor(() => expect(Date.now() - diedMs).toBeGreaterThan(3_000), { timeout: 5_000 });
     startBundle("subscriber", subscriber);
     await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), {
       timeout: 10_000,
     });
-    for (let look = 0; look < 10; look += 1) {
-      await expectHealth(url, 100, ({ code }) => expect(code).toBe(503));
-      await sleep(100);
-    }
+    await holds(1_000, () => expectHealth(url, 100, ({ code }) => expect(code).toBe(503)));
   });
 });
 
@@ -190,15 +189,15 @@ describe("two publishers for one site", () => {
 
   test("are none when one replaces the other", async () => {
     expect.hasAssertions();
-    const { url, sender } = await running();
+    const { url, redis, sender } = await running();
     const stopOld = keepSending(sender.newBoot());
     await expectHealth(url, 3_000, isUp);
     keepSending(sender.newBoot());
-    await sleep(500);
+    await vi.waitFor(async () => {
+      const record = await redis.hget("heartbeat:{tsd}:site", "record");
+      expect(record?.match(/"replacedAtMs"/g), "the new one speaks").toHaveLength(1);
+    });
     await stopOld();
-    for (let look = 0; look < 40; look += 1) {
-      await expectHealth(url, 100, isUp);
-      await sleep(100);
-    }
+    await holds(4_000, () => expectHealth(url, 100, isUp));
   });
 });

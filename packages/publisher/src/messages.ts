@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { MessageProperties } from "@pipeline-heartbeat/shared/broker.ts";
+import type { MessageProperties } from "@pipeline-heartbeat/shared/publish.ts";
 import { type Cause, encodeHeartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { composeHeartbeat, type Detail } from "./compose.ts";
 import type { WatchedTarget } from "./watch.ts";

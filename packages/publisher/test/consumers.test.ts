@@ -4,26 +4,9 @@ import type { Observation } from "../src/probe.ts";
 import { type ConsumersOptions, consumersProbe } from "../src/probes/consumers.ts";
 import { type Management, ManagementError } from "../src/probes/management.ts";
 import type { QueueConsumer } from "../src/probes/management-answers.ts";
-import type { QueueTarget } from "../src/probes/queue-target.ts";
 import { believe, unlooked } from "../src/watch.ts";
 import { inWords } from "./in-words.ts";
-
-const ingest: QueueTarget = {
-  queue: "ingest",
-  listeners: [{ name: "sda-ingest", matches: (tag) => tag.includes("ingest") }],
-};
-const pair: QueueTarget = {
-  queue: "pair",
-  listeners: [
-    { name: "a", matches: (tag) => tag === "a" },
-    { name: "b", matches: (tag) => tag === "b" },
-  ],
-};
-const bare: QueueTarget = { queue: "bare", listeners: [] };
-
-function attached(tag: string, activity = "up", queue = "ingest"): QueueConsumer {
-  return { queue, tag, activity };
-}
+import { attached, bare, ingest, pair } from "./queues.ts";
 
 /** A port, not the library: what the real one does is in the integration test. */
 function scripted(parts: Partial<Management> = {}): Management & { calls: string[] } {

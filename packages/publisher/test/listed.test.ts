@@ -1,24 +1,6 @@
 import { expect, test } from "vitest";
 import { judgeListed } from "../src/probes/listed.ts";
-import type { QueueConsumer } from "../src/probes/management-answers.ts";
-import type { QueueTarget } from "../src/probes/queue-target.ts";
-
-const ingest: QueueTarget = {
-  queue: "ingest",
-  listeners: [{ name: "sda-ingest", matches: (tag) => tag.includes("ingest") }],
-};
-const pair: QueueTarget = {
-  queue: "pair",
-  listeners: [
-    { name: "a", matches: (tag) => tag === "a" },
-    { name: "b", matches: (tag) => tag === "b" },
-  ],
-};
-const bare: QueueTarget = { queue: "bare", listeners: [] };
-
-function attached(tag: string, activity = "up", queue = "ingest"): QueueConsumer {
-  return { queue, tag, activity };
-}
+import { attached, bare, ingest, pair } from "./queues.ts";
 
 test.each([
   { what: "attached", queue: ingest, consumers: [attached("ctag-ingest-1")], states: ["up", "up"] },

@@ -1,18 +1,15 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Channel, type ChannelModel, type ConfirmChannel, connect } from "amqplib";
+import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
 import type { Logger } from "pino";
 import { backoffMs } from "./backoff.ts";
 import type { BrokerSettings } from "./broker-config.ts";
+import { closeQuietly, dial, quietChannel } from "./broker-connection.ts";
 import { brokerProblem } from "./broker-problem.ts";
 import { outageLog } from "./outage.ts";
-import { tlsOptions } from "./tls.ts";
+import { type MessageProperties, publishConfirmed } from "./publish.ts";
 import { countMessages, ensureTopology, type Topology } from "./topology.ts";
 
-/** A dead connection is noticed after two to three of these. */
-const AMQP_HEARTBEAT_S = 10;
-const CONNECT_TIMEOUT_MS = 10_000;
-const CONFIRM_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
 const STABLE_AFTER_MS = 5_000;
@@ -45,13 +42,6 @@ export interface Broker {
   openChannel(): Promise<Channel>;
   /** Lets the session's release run, closes channel and connection in this order, within 1.5 s. Safe to call twice. */
   close(): Promise<void>;
-}
-
-export interface MessageProperties {
-  readonly messageId: string;
-  /** Unix milliseconds. */
-  readonly timestampMs: number;
-  readonly expirationMs: number;
 }
 
 export interface BrokerOptions {
@@ -169,61 +159,6 @@ export function connectBroker(options: BrokerOptions): Broker {
   };
 }
 
-/**
- * One connection for looking only: nothing is declared, and it does not come back. Returns at once; connecting goes on
- * beside.
- */
-export function connectToLook(
-  settings: BrokerSettings,
-  connectionName: string,
-): Pick<Broker, "connectedAtMs" | "openChannel" | "close"> {
-  let connectedAtMs: number | undefined;
-  const dialling = dial(settings, connectionName).then((connection) => {
-    connection.on("error", () => {}); // whoever asks is told
-    connection.once("close", () => (connectedAtMs = undefined));
-    connectedAtMs = Date.now();
-    return connection;
-  });
-  // Without a connection there is nothing to tell but to those who ask.
-  dialling.catch(() => {});
-  return {
-    get connectedAtMs() {
-      return connectedAtMs;
-    },
-    openChannel: async () => await quietChannel(await dialling),
-    close: async () => await dialling.then(closeQuietly, () => {}), // there was none
-  };
-}
-
-/** A refusal is told twice, by the rejection and by an event, which would be uncaught. */
-async function quietChannel(connection: ChannelModel): Promise<Channel> {
-  const channel = await connection.createChannel();
-  channel.on("error", () => {});
-  return channel;
-}
-
-async function dial(settings: BrokerSettings, connectionName: string): Promise<ChannelModel> {
-  const { host, amqpPort, user, password, vhost, tls } = settings;
-  return await connect(
-    {
-      protocol: tls ? "amqps" : "amqp",
-      hostname: host,
-      port: amqpPort,
-      username: user,
-      password,
-      // amqplib decodes it, also when it does not come out of a URL.
-      vhost: encodeURIComponent(vhost),
-      heartbeat: AMQP_HEARTBEAT_S,
-    },
-    {
-      timeout: CONNECT_TIMEOUT_MS,
-      noDelay: true,
-      clientProperties: { connection_name: connectionName },
-      ...(tls && tlsOptions(tls)),
-    },
-  );
-}
-
 /** The channel first: closing the connection right after an acknowledgement loses it. */
 async function closeInOrder(
   channel: ConfirmChannel,
@@ -231,58 +166,4 @@ async function closeInOrder(
 ): Promise<void> {
   await release?.();
   await channel.close().catch(() => {}); // already closed
-}
-
-async function closeQuietly(connection: ChannelModel): Promise<void> {
-  await connection.close().catch(() => {}); // already closed, or being closed by somebody else
-}
-
-/** @throws when the message is refused, returned as unroutable, or not confirmed in time */
-async function publishConfirmed(
-  { channel, lost }: BrokerSession,
-  { exchange, queue, routingKey }: Topology,
-  body: Buffer,
-  { messageId, timestampMs, expirationMs }: MessageProperties,
-): Promise<void> {
-  let returned = false;
-  const onReturn = (message: { properties: { messageId?: unknown } }) => {
-    if (message.properties.messageId === messageId) returned = true;
-  };
-  // RabbitMQ sends the return before the confirm.
-  channel.on("return", onReturn);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onLost = () => reject(new Error("the connection was lost before the confirm"));
-  lost.addEventListener("abort", onLost);
-  const timer = setTimeout(
-    () => reject(new Error(`no confirm within ${CONFIRM_TIMEOUT_MS / 1000} s`)),
-    CONFIRM_TIMEOUT_MS,
-  );
-  try {
-    channel.publish(
-      exchange,
-      routingKey,
-      body,
-      {
-        mandatory: true,
-        persistent: true,
-        contentType: "application/json",
-        messageId,
-        timestamp: Math.floor(timestampMs / 1000),
-        expiration: String(expirationMs),
-      },
-      (error: unknown) =>
-        error
-          ? reject(new Error(`exchange '${exchange}' does not take the message`, { cause: error }))
-          : resolve(),
-    );
-    await promise;
-    if (returned)
-      throw new Error(
-        `no queue is bound for it: exchange '${exchange}', routing key '${routingKey}' (queue '${queue}')`,
-      );
-  } finally {
-    clearTimeout(timer);
-    lost.removeEventListener("abort", onLost);
-    channel.off("return", onReturn);
-  }
 }

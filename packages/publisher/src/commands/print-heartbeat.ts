@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Command } from "@pipeline-heartbeat/shared/command-line.ts";
-import { connectToLook } from "@pipeline-heartbeat/shared/broker.ts";
+import { connectToLook } from "@pipeline-heartbeat/shared/broker-connection.ts";
 import type { Env } from "@pipeline-heartbeat/shared/config.ts";
 import { pino } from "pino";
 import { readConfig } from "../config.ts";

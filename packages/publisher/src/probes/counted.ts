@@ -3,7 +3,7 @@ import type { ManagementError } from "./management.ts";
 import type { Counted } from "./passive.ts";
 import { allAre, type QueueTarget } from "./queue-target.ts";
 
-/** Said also where the state is up: any consumer may stand in for the right one. */
+/** Of the states `up` and `unknown` alike: any consumer may stand in for the expected one. */
 const UNCHECKED = {
   reason: "tag_unchecked",
   detail: "consumers are counted, their tags are not seen",
