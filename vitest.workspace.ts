@@ -1,4 +1,23 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
+import { engineAnswers } from "./test/brokers/container-engine.ts";
+
+const { TEST_BROKERS } = process.env;
+
+/** Of the images as they are shipped. Without an engine there is no such project, and `--project containers` an error. */
+const containers = {
+  test: {
+    name: "containers",
+    include: ["docker/test/**/*.test.ts"],
+    globalSetup: ["docker/test/build-images.ts"],
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+  },
+};
+
+const hasEngine =
+  TEST_BROKERS === "containers" || (TEST_BROKERS !== "local" && (await engineAnswers(process.env)));
+if (!hasEngine) console.warn("without a container engine the images are neither built nor tested");
 
 /** Unit tests run anywhere; integration tests get a real RabbitMQ and a real Redis from test/global-setup.ts. */
 export default defineConfig({
@@ -8,7 +27,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
-          exclude: ["**/*.integration.test.ts"],
+          exclude: [...configDefaults.exclude, "**/*.integration.test.ts"],
         },
       },
       {
@@ -22,6 +41,7 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      ...(hasEngine ? [containers] : []),
     ],
   },
 });

@@ -11,6 +11,16 @@ COPY packages packages
 RUN node tools/build.ts subscriber
 
 FROM gcr.io/distroless/nodejs24-debian13:nonroot
+LABEL org.opencontainers.image.title="pipeline-heartbeat-subscriber" \
+      org.opencontainers.image.description="Takes heartbeats from RabbitMQ, keeps the state in Redis and answers /health" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="gcr.io/distroless/nodejs24-debian13:nonroot"
 # Outside /app, over which upstream's deployments mount a volume.
 COPY --from=build /build/packages/subscriber/dist/main.js /opt/pipeline-heartbeat/main.js
+# As a number: Kubernetes cannot tell of a name that it is not root's.
+USER 65532:65532
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
+  CMD ["/nodejs/bin/node", "/opt/pipeline-heartbeat/main.js", "healthcheck"]
 ENTRYPOINT ["/nodejs/bin/node", "/opt/pipeline-heartbeat/main.js"]

@@ -18,11 +18,11 @@ import {
   port,
   readTextFile,
   seconds,
-  text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { endpointOf } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { httpVariables } from "@pipeline-heartbeat/shared/http-address.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
@@ -82,6 +82,9 @@ export function readConfig(environment: Env) {
   };
 }
 
+/** Inside the wall nothing is opened to the network unasked. */
+export const publisherHttp = httpVariables({ host: "127.0.0.1", port: 8081 }, { leastPort: 0 });
+
 const schema = z.object({
   ...brokerVariables,
   HEARTBEAT_MODE: modeVariable("publisher"),
@@ -103,8 +106,7 @@ const schema = z.object({
   HEARTBEAT_SIGNING_KEY: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),
-  HTTP_HOST: text("127.0.0.1").transform(withoutBrackets),
-  HTTP_PORT: port(8081, { least: 0 }),
+  ...publisherHttp,
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
   PUBLISH_ON_CHANGE: flag(true),
@@ -144,11 +146,6 @@ function managementTls(env: Variables): TlsSettings {
   const url = env.RABBITMQ_MANAGEMENT_URL;
   const host = url === undefined ? env.RABBITMQ_HOST : endpointOf(url, tls).host;
   return host === env.RABBITMQ_HOST ? tls : { ...tls, serverName: host };
-}
-
-/** An IPv6 address may be written as in a URL. */
-function withoutBrackets(host: string): string {
-  return host.replace(/^\[(.+)\]$/, "$1");
 }
 
 function httpOrigin(text: string): string | undefined {

@@ -1,8 +1,10 @@
 import v8 from "node:v8";
 import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
+import { healthcheckCommand } from "@pipeline-heartbeat/shared/healthcheck.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { checkConfigCommand } from "./commands/check-config.ts";
 import { printHeartbeatCommand } from "./commands/print-heartbeat.ts";
+import { publisherHttp } from "./config.ts";
 import { runPublisher } from "./run.ts";
 
 // Most of the time there is nothing to do: without these the heap grows for a speed that nobody needs. The compiler of
@@ -25,6 +27,7 @@ await runProgram(
     commands: {
       "check-config": checkConfigCommand(env),
       "print-heartbeat": printHeartbeatCommand(env),
+      healthcheck: healthcheckCommand(env, publisherHttp),
     },
     variables: {
       RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",

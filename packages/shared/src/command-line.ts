@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
 
 /** sysexits.h: EX_USAGE. */
@@ -42,6 +43,10 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   if (args.length === 0) return await program.serve();
   // Whoever reads may leave before the end, as `head` does.
   for (const output of [process.stdout, process.stderr]) output.on("error", ignoreBrokenPipe);
+  // As the first process of a container a program without listeners cannot be interrupted.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  }
   const exitCode = await dispatch(program, args);
   // To a pipe it is written later: process.exit would cut it off.
   for (const output of [process.stdout, process.stderr]) {

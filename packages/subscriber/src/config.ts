@@ -14,12 +14,11 @@ import {
   notYetSupported,
   oneOf,
   parseConfig,
-  port,
   seconds,
-  text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { httpVariables } from "@pipeline-heartbeat/shared/http-address.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
 import * as z from "zod";
 import {
@@ -56,6 +55,8 @@ const siteNames = (list: string) => {
   return names.every(siteName) ? [...new Set(names)] : undefined;
 };
 
+export const subscriberHttp = httpVariables({ host: "0.0.0.0", port: 8080 });
+
 const schema = z.object({
   ...brokerVariables,
   HEARTBEAT_MODE: modeVariable("subscriber"),
@@ -74,8 +75,7 @@ const schema = z.object({
   UNKNOWN_AS: oneOf(["fail", "warn"], "fail"),
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   ...redisVariables,
-  HTTP_HOST: text("0.0.0.0"),
-  HTTP_PORT: port(8080),
+  ...subscriberHttp,
   API_TOKEN: notYetSupported(),
   API_TOKEN_FILE: notYetSupported(),
   HTTP_TLS_CERT_PATH: notYetSupported(),

@@ -1,7 +1,9 @@
 import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
+import { healthcheckCommand } from "@pipeline-heartbeat/shared/healthcheck.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { cleanReaderKeys } from "./commands/clean-reader-keys.ts";
 import { forgetSite } from "./commands/forget-site.ts";
+import { subscriberHttp } from "./config.ts";
 import { runSubscriber } from "./run.ts";
 
 const { env } = process;
@@ -12,7 +14,11 @@ await runProgram(
     version: packageJson.version,
     summary: "takes in the heartbeats outside, keeps the state in Redis and answers /health",
     serve: () => runSubscriber(env),
-    commands: { "forget-site": forgetSite(env), "clean-reader-keys": cleanReaderKeys(env) },
+    commands: {
+      "forget-site": forgetSite(env),
+      "clean-reader-keys": cleanReaderKeys(env),
+      healthcheck: healthcheckCommand(env, subscriberHttp),
+    },
     variables: {
       RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
       RABBITMQ_QUEUE: "the queue that is consumed (my_queue)",

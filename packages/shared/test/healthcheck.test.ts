@@ -1,0 +1,94 @@
+import { once } from "node:events";
+import http from "node:http";
+import net from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { UsageError } from "../src/command-line.ts";
+import { ConfigError } from "../src/config.ts";
+import { healthcheckCommand } from "../src/healthcheck.ts";
+import { httpVariables } from "../src/http-address.ts";
+
+const variables = httpVariables({ host: "127.0.0.1", port: 8081 }, { leastPort: 0 });
+
+async function check(env: Readonly<Record<string, string>>) {
+  const told: string[] = [];
+  const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    told.push(String(text));
+    return true;
+  });
+  try {
+    return { exitCode: await healthcheckCommand(env, variables).run([]), told: told.join("") };
+  } finally {
+    write.mockRestore();
+  }
+}
+
+/** A service that answers with this status at /livez only. Returns its port. */
+async function serve(status: number, host = "127.0.0.1"): Promise<string> {
+  const server = http.createServer(({ url }, response) => {
+    response.writeHead(url === "/livez" ? status : 418).end();
+  });
+  return await listening(server, host);
+}
+
+async function listening(server: net.Server, host: string): Promise<string> {
+  await once(server.listen(0, host), "listening");
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  return String(typeof address === "object" && address?.port);
+}
+
+describe("healthcheck", () => {
+  test.each([
+    { status: 200, exitCode: 0 },
+    { status: 503, exitCode: 1 },
+    { status: 404, exitCode: 1 },
+    { status: 302, exitCode: 1 },
+  ])("an answer of $status gives $exitCode and is told", async ({ status, exitCode }) => {
+    const port = await serve(status);
+    const told = `http://127.0.0.1:${port}/livez: ${status}\n`;
+    expect(await check({ HTTP_PORT: port })).toEqual({ exitCode, told });
+  });
+
+  test.each([
+    { HTTP_HOST: "0.0.0.0", listensAt: "127.0.0.1" },
+    { HTTP_HOST: "::", listensAt: "::1" },
+    { HTTP_HOST: "[::1]", listensAt: "::1" },
+    { HTTP_HOST: "127.0.0.2", listensAt: "127.0.0.2" },
+  ])("$HTTP_HOST is asked at $listensAt", async ({ HTTP_HOST, listensAt }) => {
+    const port = await serve(200, listensAt);
+    expect(await check({ HTTP_HOST, HTTP_PORT: port })).toMatchObject({ exitCode: 0 });
+  });
+
+  test("nobody there is 1, with the reason", async () => {
+    const told = "http://127.0.0.1:1/livez: ECONNREFUSED\n";
+    expect(await check({ HTTP_PORT: "1" })).toEqual({ exitCode: 1, told });
+  });
+
+  test("who accepts and never answers is 1 within three seconds", async () => {
+    const sockets = new Set<net.Socket>();
+    onTestFinished(() => sockets.forEach((socket) => socket.destroy()));
+    const port = await listening(
+      net.createServer((socket) => sockets.add(socket)),
+      "127.0.0.1",
+    );
+    const startedMs = performance.now();
+    const { exitCode, told } = await check({ HTTP_PORT: port });
+    expect({ exitCode, told }).toEqual({
+      exitCode: 1,
+      told: `http://127.0.0.1:${port}/livez: no answer in time\n`,
+    });
+    expect(performance.now() - startedMs).toBeLessThan(3_000);
+  });
+
+  test("without HTTP there is nobody to ask: 0", async () => {
+    expect(await check({ HTTP_PORT: "0" })).toEqual({
+      exitCode: 0,
+      told: "HTTP_PORT is 0: there is nobody to ask\n",
+    });
+  });
+
+  test("only a wrong HTTP_PORT is its business, and arguments are not", async () => {
+    await expect(check({ HTTP_PORT: "x", RABBITMQ_PORT: "x" })).rejects.toThrow(ConfigError);
+    await expect(healthcheckCommand({}, variables).run(["x"])).rejects.toThrow(UsageError);
+  });
+});
