@@ -1,6 +1,7 @@
 import http from "node:http";
+import { parseArgs } from "node:util";
 import * as z from "zod";
-import { type Command, UsageError } from "./command-line.ts";
+import type { Command } from "./command-line.ts";
 import { type Env, parseConfig } from "./config.ts";
 import { errorCode } from "./error-code.ts";
 import type { httpVariables } from "./http-address.ts";
@@ -12,21 +13,22 @@ const ANSWER_WITHIN_MS = 2_500;
 const LOOPBACK: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 /**
- * Asks the service that runs in the same container for its /livez: an image without a shell has no other means. Exit code
- * 1 when it does not answer 200, 0 when it does and where it serves no HTTP at all.
+ * Asks the service that runs in the same container for its /livez or /readyz: an image without a shell has no other means.
+ * Exit code 1 when it does not answer 200, 0 when it does and where it serves no HTTP at all.
  * @param variables those of the service's own configuration
  */
 export function healthcheckCommand(env: Env, variables: ReturnType<typeof httpVariables>): Command {
   return {
-    usage: "",
-    summary: "asks the running service for its /livez, as the image's health check does; exit code 0 or 1",
+    usage: "[--ready]",
+    summary: "asks the running service for its /livez, or /readyz; exit code 0 or 1",
     async run(args) {
-      if (args.length > 0) throw new UsageError("takes no arguments");
+      const { values } = parseArgs({ args: [...args], options: { ready: { type: "boolean" } } });
+      const path = values.ready ? "/readyz" : "/livez";
       const { HTTP_HOST, HTTP_PORT } = parseConfig(z.object(variables), env, { secrets: [], checks: [] });
       if (HTTP_PORT === 0) return told("HTTP_PORT is 0: there is nobody to ask", 0);
       const host = LOOPBACK[HTTP_HOST] ?? HTTP_HOST;
-      const url = `http://${host.includes(":") ? `[${host}]` : host}:${HTTP_PORT}/livez`;
-      const answer = await ask(host, HTTP_PORT);
+      const url = `http://${host.includes(":") ? `[${host}]` : host}:${HTTP_PORT}${path}`;
+      const answer = await ask(host, HTTP_PORT, path);
       return told(`${url}: ${answer}`, answer === 200 ? 0 : 1);
     },
   };
@@ -38,11 +40,11 @@ function told(line: string, exitCode: number): number {
 }
 
 /** The status code, or why there is none. */
-async function ask(host: string, port: number): Promise<number | string> {
+async function ask(host: string, port: number, path: string): Promise<number | string> {
   return await new Promise((resolve) => {
     const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
     http
-      .get({ host, port, path: "/livez", agent: false, signal }, (response) => {
+      .get({ host, port, path, agent: false, signal }, (response) => {
         response.resume();
         resolve(response.statusCode ?? "no status code");
       })

@@ -34,6 +34,7 @@ function start(...args: string[]): ChildProcessWithoutNullStreams {
         refuse: command("", async () => 5),
         configure: command("", async () => { throw new ConfigError("configuration error", ["PORT: is empty"]); }),
         crash: command("", async () => { throw new Error("boom"); }),
+        wait: command("", () => { console.log("waiting"); return new Promise(() => {}); }),
         talk: command("", async () => { process.stdout.write("x".repeat(${LONG})); return 3; }),
       },
       variables: { RABBITMQ_HOST: "the broker (localhost)" },
@@ -95,6 +96,17 @@ describe("a command", () => {
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^crash failed: Error: boom\n {4}at /);
   });
+});
+
+// The first process of a container is deaf to a signal that it does not listen for: it must not be left to the default.
+test.each([
+  { signal: "SIGINT", code: 130 },
+  { signal: "SIGTERM", code: 143 },
+] as const)("a command ends by itself on $signal, with $code", async ({ signal, code }) => {
+  const child = start("wait");
+  await once(child.stdout, "data");
+  child.kill(signal);
+  expect(await once(child, "exit")).toEqual([code, null]);
 });
 
 test.each([

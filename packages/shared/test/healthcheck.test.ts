@@ -2,30 +2,29 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { UsageError } from "../src/command-line.ts";
 import { ConfigError } from "../src/config.ts";
 import { healthcheckCommand } from "../src/healthcheck.ts";
 import { httpVariables } from "../src/http-address.ts";
 
 const variables = httpVariables({ host: "127.0.0.1", port: 8081 }, { leastPort: 0 });
 
-async function check(env: Readonly<Record<string, string>>) {
+async function check(env: Readonly<Record<string, string>>, ...args: string[]) {
   const told: string[] = [];
   const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
     told.push(String(text));
     return true;
   });
   try {
-    return { exitCode: await healthcheckCommand(env, variables).run([]), told: told.join("") };
+    return { exitCode: await healthcheckCommand(env, variables).run(args), told: told.join("") };
   } finally {
     write.mockRestore();
   }
 }
 
-/** A service that answers with this status at /livez only. Returns its port. */
-async function serve(status: number, host = "127.0.0.1"): Promise<string> {
+/** A service that answers with this status at this path only. Returns its port. */
+async function serve(status: number, { host = "127.0.0.1", path = "/livez" } = {}): Promise<string> {
   const server = http.createServer(({ url }, response) => {
-    response.writeHead(url === "/livez" ? status : 418).end();
+    response.writeHead(url === path ? status : 418).end();
   });
   return await listening(server, host);
 }
@@ -55,7 +54,7 @@ describe("healthcheck", () => {
     { HTTP_HOST: "[::1]", listensAt: "::1" },
     { HTTP_HOST: "127.0.0.2", listensAt: "127.0.0.2" },
   ])("$HTTP_HOST is asked at $listensAt", async ({ HTTP_HOST, listensAt }) => {
-    const port = await serve(200, listensAt);
+    const port = await serve(200, { host: listensAt });
     expect(await check({ HTTP_HOST, HTTP_PORT: port })).toMatchObject({ exitCode: 0 });
   });
 
@@ -87,8 +86,15 @@ describe("healthcheck", () => {
     });
   });
 
-  test("only a wrong HTTP_PORT is its business, and arguments are not", async () => {
+  test("with --ready it asks for /readyz", async () => {
+    const port = await serve(200, { path: "/readyz" });
+    const told = `http://127.0.0.1:${port}/readyz: 200\n`;
+    expect(await check({ HTTP_PORT: port }, "--ready")).toEqual({ exitCode: 0, told });
+    expect(await check({ HTTP_PORT: port })).toMatchObject({ exitCode: 1 });
+  });
+
+  test("only a wrong HTTP_PORT is its business", async () => {
     await expect(check({ HTTP_PORT: "x", RABBITMQ_PORT: "x" })).rejects.toThrow(ConfigError);
-    await expect(healthcheckCommand({}, variables).run(["x"])).rejects.toThrow(UsageError);
+    await expect(check({}, "--live")).rejects.toThrow("Unknown option '--live'");
   });
 });
