@@ -83,6 +83,12 @@ export function verdict(
   return { isHealthy: problems.length === 0, problems, warnings, sites, lostSites: lost };
 }
 
+/** Sites of which nothing is known but the name: expected and never heard, or lost. */
+export function unknownSites({ sites, lostSites }: Verdict, expectedSites: readonly string[]): string[] {
+  const known = new Set(sites.map(({ site }) => site));
+  return [...new Set([...expectedSites, ...lostSites])].filter((site) => !known.has(site));
+}
+
 function siteVerdict(record: SiteRecord, nowMs: number, view: View): SiteVerdict {
   const { site, freshAtMs, deadlineMs, intervalMs, clock } = record;
   const isSilent = deadlineMs < nowMs || isFromTheFuture(record, nowMs);

@@ -1,6 +1,6 @@
 import type { Kind } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { siteEntryName } from "../reader-keys.ts";
-import type { SiteVerdict, Verdict } from "../verdict.ts";
+import { type SiteVerdict, unknownSites, type Verdict } from "../verdict.ts";
 
 interface Component {
   readonly name: string;
@@ -23,10 +23,8 @@ const DESCRIPTIONS = {
  */
 export function heartbeatBody(verdict: Verdict, expectedSites: readonly string[]) {
   const found = verdict.sites.flatMap(entriesOf);
-  const known = new Set(verdict.sites.map(({ site }) => site));
-  const unknown = [...new Set([...expectedSites, ...verdict.lostSites])].filter((site) => !known.has(site));
-  const missing =
-    known.size === 0 ? ["heartbeat", ...unknown.map(siteEntryName)] : unknown.map(siteEntryName);
+  const unknown = unknownSites(verdict, expectedSites).map(siteEntryName);
+  const missing = verdict.sites.length === 0 ? ["heartbeat", ...unknown] : unknown;
   return bodyOf([...found, ...missing.map((name) => notOk(name))]);
 }
 
