@@ -13,7 +13,7 @@ await runProgram(
     name: packageJson.name,
     version: packageJson.version,
     summary: "takes in the heartbeats outside, keeps the state in Redis and answers /health",
-    serve: () => runSubscriber(env),
+    serve: () => runSubscriber(env, packageJson.version),
     commands: {
       "forget-site": forgetSite(env),
       "clean-reader-keys": cleanReaderKeys(env),

@@ -23,11 +23,13 @@ const STORE_RETRY_MS = 250;
 const FIRST_CONNECT_MS = 30_000;
 
 /** Runs the service until a signal. */
-export async function runSubscriber(env: Env): Promise<void> {
-  await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, (service) => subscribe(env, service));
+export async function runSubscriber(env: Env, version: string): Promise<void> {
+  await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, (service) =>
+    subscribe(env, version, service),
+  );
 }
 
-async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<void> {
+async function subscribe(env: Env, version: string, { log, stopping, onStop }: Service): Promise<void> {
   const config = readConfig(env);
   for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
   const now = Date.now;
@@ -79,6 +81,8 @@ async function subscribe(env: Env, { log, stopping, onStop }: Service): Promise<
       return verdict(await store.loadAll(), now(), config.verdict, view);
     },
     unreadyReasons: () => unreadyReasons(broker, store),
+    isBrokerConnected: () => broker.connectedAtMs !== undefined,
+    version,
     expectedSites,
     now,
   });

@@ -34,6 +34,8 @@ function app(options: Partial<AppOptions> = {}) {
         connected,
       ),
     unreadyReasons: async () => [],
+    isBrokerConnected: () => true,
+    version: "1.2.3",
     expectedSites: [],
     now: () => T,
     ...options,

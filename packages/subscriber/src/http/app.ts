@@ -2,12 +2,16 @@ import Fastify, { type FastifyInstance } from "fastify";
 import type { Verdict } from "../verdict.ts";
 import { healthBody, unreadableBody } from "./health.ts";
 import { heartbeatBody, unreadableHeartbeatBody } from "./heartbeat.ts";
+import { metricsBody } from "./metrics.ts";
 
 export interface AppOptions {
   /** The verdict of this moment; rejects, within 2 s, when the store cannot be read. */
   readonly currentVerdict: () => Promise<Verdict>;
   /** What keeps this service from doing its work, in words; empty when nothing does. Never rejects. */
   readonly unreadyReasons: () => Promise<string[]>;
+  readonly isBrokerConnected: () => boolean;
+  /** This program's. */
+  readonly version: string;
   readonly expectedSites: readonly string[];
   readonly now: () => number;
 }
@@ -15,10 +19,12 @@ export interface AppOptions {
 /** Requests have no body and few headers. */
 const MAX_BODY_BYTES = 1024;
 
-/** The HTTP side: /health and /heartbeat tell about the pipelines, /livez and /readyz about this service alone. */
+/** The HTTP side: /health, /heartbeat and /metrics tell about the pipelines, /livez and /readyz about this service alone. */
 export function buildApp({
   currentVerdict,
   unreadyReasons,
+  isBrokerConnected,
+  version,
   expectedSites,
   now,
 }: AppOptions): FastifyInstance {
@@ -47,6 +53,15 @@ export function buildApp({
     );
     reply.code(body.status === "ALL_OK" ? 200 : 503);
     return body;
+  });
+
+  app.get("/metrics", async (_request, reply) => {
+    // Also what cannot be read is told with 200: any other answer would hide the rest.
+    const verdict = await currentVerdict().catch(() => undefined);
+    const known = { version, isBrokerConnected: isBrokerConnected(), verdict, expectedSites };
+    const { contentType, text } = await metricsBody(known);
+    reply.type(contentType);
+    return text;
   });
 
   app.get("/livez", async () => ({ status: "pass" }));
