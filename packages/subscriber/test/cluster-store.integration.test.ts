@@ -83,7 +83,7 @@ describe("a commit that is interrupted", () => {
   test("before the record is written leaves a site of which it is known that something is lost", async () => {
     const { store, redis, nodes } = await freshClusterStore();
     const allow = await forbid("zadd", nodes);
-    await expect(hear(store, "tsd")).rejects.toThrow("can't run this command");
+    await expect(hear(store, "tsd")).rejects.toThrow(/can't run this command|ACL failure/);
     expect(await store.loadAll()).toEqual({ records: [], lost: ["tsd"] });
     expect(await redis.exists("heartbeat:{tsd}:site")).toBe(0);
     await allow();
@@ -98,7 +98,7 @@ describe("a commit that is interrupted", () => {
     const before = await store.load("tsd");
     const silent = applySilence(record, record.deadlineMs + 1);
     const allow = await forbid("incr", nodes);
-    await expect(store.commit(before, silent, [])).rejects.toThrow("can't run this command");
+    await expect(store.commit(before, silent, [])).rejects.toThrow(/can't run this command|ACL failure/);
     // The other one of the last two steps may have been done.
     await redis.zadd("heartbeat:deadlines", record.sweepAtMs, "tsd");
     expect((await store.load("tsd")).record).toEqual(silent);

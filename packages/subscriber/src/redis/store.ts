@@ -65,5 +65,11 @@ function isRefused(error: unknown): boolean {
   return /^(ERR|WRONGTYPE)\b.*script/s.test(error.message) && !NOT_NOW.test(error.message);
 }
 
-const NOT_NOW =
-  /OOM|READONLY|LOADING|MISCONF|NOREPLICAS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOPERM|can't (run|access)/;
+/** Codes first, then the words of those that have none; those about permissions are from Redis 7.0, then 7.2 and later. */
+const NOT_NOW = new RegExp(
+  [
+    "OOM|READONLY|LOADING|MISCONF|NOREPLICAS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOPERM",
+    "can't (run|access)|ACL failure in script",
+    "cluster is down|non local key|killed by user",
+  ].join("|"),
+);
