@@ -174,7 +174,8 @@ describe("a missing object", () => {
     const { broker, lines } = consume(reader.settings);
     await oneWarning(
       lines,
-      /exchange 'the-exchange' does not exist and the user has no permission to create it|no queue 'the-queue'/,
+      // RabbitMQ 4.2.6 and later hide the exchange from who may not configure it, then the queue is the first to be missed.
+      /(exchange 'the-exchange'|queue 'the-queue') does not exist and the user has no permission to create it|no queue 'the-queue'/,
     );
     await channel.assertExchange(subscriber.exchange, "topic");
     await channel.assertQueue(subscriber.queue);
