@@ -57,6 +57,11 @@ describe("startBrokers", () => {
       env: { TEST_BROKERS: "cloud" },
       problem: /^TEST_BROKERS must be "containers" or "local"/,
     },
+    {
+      title: "an image without containers",
+      env: { TEST_REDIS_IMAGE: "valkey/valkey:8" },
+      problem: /^TEST_RABBITMQ_IMAGE and TEST_REDIS_IMAGE need TEST_BROKERS=containers$/,
+    },
   ])("refuses $title in the environment", async ({ env, problem }) => {
     inSomebodysEnvironment();
     for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
@@ -111,7 +116,7 @@ describe("startBrokers", () => {
     const programs = await testFolder();
     const watched = await watch();
     await writeFile(join(programs, "redis-server"), "#!/bin/sh\necho out of luck\nexit 7\n", { mode: 0o755 });
-    vi.stubEnv("TEST_BROKERS", "local");
+    allowOnly("local");
     vi.stubEnv("PATH", `${programs}:${process.env.PATH}`);
     const starting = startBrokers({ fromEnvironment: false, say: quiet });
     await expect(starting).rejects.toThrow("redis-server: ended (exit code 7)\nout of luck");
@@ -123,7 +128,7 @@ describe("startBrokers", () => {
 function inSomebodysEnvironment(): Pick<Brokers, "rabbitmq" | "redis"> {
   const [rabbitmq, redis] = [inject("rabbitmq"), inject("redis")];
   onTestFinished(() => void vi.unstubAllEnvs());
-  vi.stubEnv("TEST_BROKERS", "");
+  allowOnly("");
   vi.stubEnv("TEST_RABBITMQ_HOST", rabbitmq.host);
   vi.stubEnv("TEST_RABBITMQ_PORT", String(rabbitmq.amqpPort));
   vi.stubEnv("TEST_RABBITMQ_MANAGEMENT_PORT", String(rabbitmq.managementPort));
@@ -132,6 +137,12 @@ function inSomebodysEnvironment(): Pick<Brokers, "rabbitmq" | "redis"> {
   vi.stubEnv("TEST_REDIS_HOST", redis.host);
   vi.stubEnv("TEST_REDIS_PORT", String(redis.port));
   return { rabbitmq, redis };
+}
+
+/** Whatever this run was told. */
+function allowOnly(source: string): void {
+  vi.stubEnv("TEST_BROKERS", source);
+  for (const image of ["TEST_RABBITMQ_IMAGE", "TEST_REDIS_IMAGE"]) vi.stubEnv(image, "");
 }
 
 /** Whether AMQP, the management API and Redis still take connections, in this order. */

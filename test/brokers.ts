@@ -29,12 +29,13 @@ type Addresses = Pick<Brokers, "rabbitmq" | "redis">;
 
 /**
  * Finds or starts a real RabbitMQ and a real Redis: from the environment, else in containers, else as private instances
- * of the machine's servers, installed first where that is possible. TEST_BROKERS=containers or local allows only that.
- * Rejects with what to install; nothing is left behind then.
+ * of the machine's servers, installed first where that is possible. TEST_BROKERS=containers or local allows only that;
+ * TEST_RABBITMQ_IMAGE and TEST_REDIS_IMAGE name the images of the containers. Rejects with what to install; nothing is left
+ * behind then.
  */
 export async function startBrokers({ fromEnvironment, say, signal }: StartOptions): Promise<Brokers> {
   const { env } = process;
-  const forced = forcedSource(env.TEST_BROKERS);
+  const forced = forcedSource(env);
   const callingOff = signal ?? new AbortController().signal;
 
   if (forced === "containers") return brokers("containers", await startContainers(say, callingOff));
@@ -46,10 +47,17 @@ export async function startBrokers({ fromEnvironment, say, signal }: StartOption
   return brokers("local", await startLocalServers(say, callingOff));
 }
 
-function forcedSource(value: string | undefined): "containers" | "local" | undefined {
-  if (!value) return undefined;
-  if (value === "containers" || value === "local") return value;
-  throw new Error(`TEST_BROKERS must be "containers" or "local", not "${value}"`);
+function forcedSource(env: NodeJS.ProcessEnv): "containers" | "local" | undefined {
+  const { TEST_BROKERS: source, TEST_RABBITMQ_IMAGE, TEST_REDIS_IMAGE } = env;
+  if (source === "containers") return source;
+  if (source && source !== "local") {
+    throw new Error(`TEST_BROKERS must be "containers" or "local", not "${source}"`);
+  }
+  // The tests would pass with another version than the one that was asked for.
+  if (TEST_RABBITMQ_IMAGE || TEST_REDIS_IMAGE) {
+    throw new Error("TEST_RABBITMQ_IMAGE and TEST_REDIS_IMAGE need TEST_BROKERS=containers");
+  }
+  return source === "local" ? source : undefined;
 }
 
 async function tryContainers(say: Say, signal: AbortSignal): Promise<Started<Addresses> | undefined> {

@@ -7,8 +7,10 @@ import { withProgress, type Say } from "./progress.ts";
 import { checkRabbitmq, checkRedis, untilReady } from "./ready.ts";
 import { startBoth, started, type Started } from "./started.ts";
 
-const RABBITMQ_IMAGE = "rabbitmq:4-management";
-const REDIS_IMAGE = "redis:8";
+/** Any version with the management plugin. */
+const RABBITMQ_IMAGE = process.env["TEST_RABBITMQ_IMAGE"] || "rabbitmq:4-management";
+/** Any version from 7 on, and of Valkey, whose image has `redis-server` as another name of its server. */
+const REDIS_IMAGE = process.env["TEST_REDIS_IMAGE"] || "redis:8";
 
 /** By which the containers of one start are found, also those that are still on their way. */
 export const LABEL = "pipeline-heartbeat.brokers";
@@ -98,7 +100,8 @@ async function redis(
   await using releases = new AsyncDisposableStack();
   const label = randomBytes(8).toString("hex");
   const container = new RedisContainer(REDIS_IMAGE)
-    .withCommand(["redis-server", "--save", "", "--appendonly", "no", "--databases", String(REDIS_DATABASES)])
+    // Without the program's name, before which the image's entry point puts its own server's, as an ordinary user.
+    .withCommand(["--save", "", "--appendonly", "no", "--databases", String(REDIS_DATABASES)])
     .withLabels({ [LABEL]: label })
     .withAutoCleanup(withReaper)
     .withStartupTimeout(STARTUP_WITHIN_MS);
@@ -149,6 +152,10 @@ async function orRemove<Container extends StartedTestContainer>(
   signal.addEventListener("abort", () => void remove(), { signal: settled.signal });
   try {
     return await starting;
+  } catch (error) {
+    // It says only that its container is gone.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     settled.abort();
   }
