@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
+import { connect } from "amqplib";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { decodeHeartbeat } from "../packages/shared/src/decode.ts";
 import { freePorts } from "./brokers/free-ports.ts";
@@ -69,7 +70,22 @@ describe("an orderly stop", () => {
     });
     proxy.mute();
     await stop(bundle, "SIGTERM");
-    expect(bundle.printed()).toContain("goodbye was not confirmed");
+    expect(bundle.printed()).toContain('"cause":"no confirm in time","msg":"goodbye was not confirmed"');
+  });
+
+  test("that reaches nobody says why, in words", async () => {
+    const { amqpUrl, publisher } = await freshEnvironment();
+    const connection = await connect(amqpUrl);
+    onTestFinished(() => connection.close());
+    const channel = await connection.createChannel();
+    await channel.assertExchange("my_topic_exchange", "topic");
+    const bundle = start({ ...publisher, RABBITMQ_DECLARE: "none" });
+    await vi.waitFor(() => expect(bundle.printed()).toContain("publishing unavailable"), { timeout: 15_000 });
+    await stop(bundle, "SIGTERM");
+    expect(bundle.printed()).toMatch(
+      /"cause":"no queue is bound for it: [^"]*","msg":"goodbye was not confirmed"/,
+    );
+    expect(bundle.printed()).not.toContain("release failed");
   });
 });
 

@@ -67,9 +67,11 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
   /** Tells why there is silence from now on. Who has not begun to speak has nothing to end; format 1 knows no such word. */
   async function sayGoodbye(): Promise<void> {
     if (!beats || !isConnected() || config.format === 1) return;
-    const tooLate = sleep(GOODBYE_TIMEOUT_MS, "too late" as const);
-    if ((await Promise.race([send("goodbye"), tooLate])) === "too late")
-      log.warn("goodbye was not confirmed");
+    const cause = await Promise.race([
+      send("goodbye").then(() => undefined, errorText),
+      sleep(GOODBYE_TIMEOUT_MS, "no confirm in time"),
+    ]);
+    if (cause !== undefined) log.warn({ cause }, "goodbye was not confirmed");
   }
 
   function reasons(): string[] {
@@ -79,4 +81,8 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
       intervalMs: config.publishIntervalMs,
     });
   }
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -33,8 +33,8 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
         remembered.delete(site);
         continue;
       }
-      // Somebody else may have written something newer in the meantime.
-      if (isNewer(before.record, record)) continue;
+      // It may have been written, or something newer, while all were being read.
+      if (isFirst ? isNewer(before.record, record) : !isNewer(record, before.record)) continue;
       if ((await store.commit(before, record, [])) === "committed" && !isFirst) restored.push(site);
     }
     return restored;

@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { RefusedError } from "../src/store.ts";
 import { rememberingStore } from "../src/remember.ts";
@@ -67,15 +69,7 @@ test("what Redis refuses for itself is told apart from what it cannot do now", a
   if (!stored.record) throw new Error("nothing stored");
   const event = { kind: "service", name: "\ud800", state: "up", sinceMs: 0, reason: undefined } as const;
   await expect(store.commit(stored, stored.record, [event])).rejects.toThrow(RefusedError);
-  const user = `limited-${process.pid}`;
-  await redis.call("ACL", "SETUSER", user, "on", "nopass", "~*", "+@all", "-xadd");
-  onTestFinished(async () => {
-    const admin = redis.duplicate({ username: "default" });
-    await admin.call("ACL", "DELUSER", user);
-    admin.disconnect();
-  });
-  const limited = redis.duplicate({ username: user, password: "any" });
-  onTestFinished(() => limited.disconnect());
+  const limited = await limitedUser(redis, "~*", "+@all", "-xadd");
   const forbidden = redisStore(limited, { maxSites: 1, readerKeys: "off" });
   await expect(forbidden.commit(stored, stored.record, [{ ...event, name: "db" }])).rejects.not.toThrow(
     RefusedError,
@@ -85,6 +79,34 @@ test("what Redis refuses for itself is told apart from what it cannot do now", a
   const away = redisStore(redis, { maxSites: 1, readerKeys: "off" });
   await expect(away.commit(stored, stored.record, [])).rejects.not.toThrow(RefusedError);
 });
+
+test("a user who may not write the reader's keys stores nothing that the reader is not told", async () => {
+  const { store: whole, redis } = await freshStore();
+  await hear(whole, "tsd", [{}]);
+  const stored = await whole.load("tsd");
+  if (!stored.record) throw new Error("nothing stored");
+  await redis.flushdb();
+  const limited = await limitedUser(redis, "~heartbeat:*", "+@all");
+  const store = redisStore(limited, { maxSites: 1, readerKeys: "reader-safe" });
+  await expect(store.commit({ ...stored, version: 0 }, stored.record, [])).rejects.toThrow(
+    /can't access|ACL failure/,
+  );
+  expect(await store.loadAll()).toEqual({ records: [], lost: [] });
+});
+
+/** A connection of a user with these rules. */
+async function limitedUser(redis: Redis, ...rules: string[]): Promise<Redis> {
+  const username = `limited-${randomUUID()}`;
+  await redis.call("ACL", "SETUSER", username, "on", "nopass", ...rules);
+  const admin = redis.duplicate({ username: "default" });
+  const limited = redis.duplicate({ username, password: "any" });
+  onTestFinished(async () => {
+    limited.disconnect();
+    await admin.call("ACL", "DELUSER", username);
+    admin.disconnect();
+  });
+  return limited;
+}
 
 describe("the reader", () => {
   test("finds no moment without a key when the last site is forgotten", async () => {

@@ -82,6 +82,21 @@ test("the reader's keys are written at the start, whatever became of them before
   expect(await askReader(redis)).toMatchObject({ http: 503, services: { "db-a": "NOT_OK" } });
 });
 
+test("a heartbeat that comes during a pass is not taken for a loss", async () => {
+  const { store: plain } = await freshStore();
+  let afterLoadAll = async () => {};
+  const overtaken = async () => {
+    const all = await plain.loadAll();
+    await afterLoadAll();
+    return all;
+  };
+  const { store, memory } = rememberingStore({ ...plain, loadAll: overtaken });
+  await memory.keepStore();
+  await hear(store, "a", 1, "up");
+  afterLoadAll = async () => await hear(store, "a", 2, "up");
+  expect(await memory.keepStore()).toEqual([]);
+});
+
 test("a pass over a store in which nothing happened writes nothing", async () => {
   const { store: plain, redis } = await freshStore();
   const { store, memory } = rememberingStore(plain);
