@@ -174,7 +174,7 @@ describe("a missing object", () => {
     const { broker, lines } = consume(reader.settings);
     await oneWarning(
       lines,
-      // RabbitMQ 4.2.6 and later hide the exchange from who may not configure it, then the queue is the first to be missed.
+      // RabbitMQ 4.3 hides an exchange from whoever has no permission for it, then the queue is the first to be missed.
       /(exchange 'the-exchange'|queue 'the-queue') does not exist and the user has no permission to create it|no queue 'the-queue'/,
     );
     await channel.assertExchange(subscriber.exchange, "topic");
