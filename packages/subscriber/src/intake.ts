@@ -13,6 +13,8 @@ import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts
 const MAX_HOLD_MS = 60_000;
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
+/** Messages that went back to the queue after a minute come again sooner than this. */
+const PROBLEM_LASTS_MS = 30_000;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
 const REJECTED_HEAD_BYTES = 500;
@@ -36,30 +38,29 @@ export interface Intake {
    * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
    */
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
-  /** Whether messages are held because the store is away. */
-  readonly isHolding: boolean;
+  /** Why what came last could not be stored; undefined when it could, or when it was long not tried again. */
+  readonly storeProblem: string | undefined;
 }
 
 export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }: IntakeOptions): Intake {
   const loggedAtMs = new Map<string, number>();
-  let isHolding = false;
+  let failure: { readonly problem: string; readonly atMs: number } | undefined;
 
   /** Tries until the store answers. */
   async function held<T>(work: () => Promise<T>, lost: AbortSignal): Promise<T> {
     const startedMs = performance.now();
-    try {
-      for (let attempt = 0; ; attempt += 1) {
-        try {
-          return await work();
-        } catch (error) {
-          outage.failed(error instanceof Error ? error.message : String(error));
-          if (performance.now() - startedMs > MAX_HOLD_MS) throw error;
-          isHolding = true;
-          await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, { signal: lost });
-        }
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const result = await work();
+        failure = undefined;
+        return result;
+      } catch (error) {
+        const problem = error instanceof Error ? error.message : String(error);
+        failure = { problem, atMs: performance.now() };
+        outage.failed(problem);
+        if (performance.now() - startedMs > MAX_HOLD_MS) throw error;
+        await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, { signal: lost });
       }
-    } finally {
-      isHolding = false;
     }
   }
 
@@ -152,8 +153,9 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       await held(() => store.writeAsUpstream(entries), lost);
       await quarantine(rejected, lost);
     },
-    get isHolding() {
-      return isHolding;
+    get storeProblem() {
+      const isRecent = failure && performance.now() - failure.atMs < PROBLEM_LASTS_MS;
+      return isRecent ? failure?.problem : undefined;
     },
   };
 }

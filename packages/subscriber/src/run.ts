@@ -68,19 +68,24 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
       : broker.awaySinceMs === 0 && performance.now() < FIRST_CONNECT_MS;
 
   const { expectedSites } = config.verdict;
-  const isHolding = () => heartbeats.isHolding;
+  const isStoreStuck = () => heartbeats.storeProblem !== undefined;
   const sweep = runSweep(
-    { store, memory, expectedSites, defaultSite, now, log, outage, isHolding, isCatchingUp },
+    { store, memory, expectedSites, defaultSite, now, log, outage, isStoreStuck, isCatchingUp },
     stopping,
   );
   onStop(() => sweep);
 
   const app = buildApp({
     currentVerdict: async () => {
-      const view = { brokerAwaySinceMs: broker.awaySinceMs, isCatchingUp: isCatchingUp() };
-      return verdict(await store.loadAll(), now(), config.verdict, view);
+      const records = await store.loadAll();
+      const view = {
+        brokerAwaySinceMs: broker.awaySinceMs,
+        isCatchingUp: isCatchingUp(),
+        isStoreStuck: isStoreStuck(),
+      };
+      return verdict(records, now(), config.verdict, view);
     },
-    unreadyReasons: () => unreadyReasons(broker, store),
+    unreadyReasons: () => unreadyReasons(broker, store, heartbeats.storeProblem),
     isBrokerConnected: () => broker.connectedAtMs !== undefined,
     version,
     expectedSites,
@@ -109,13 +114,18 @@ async function untilStoreAnswers(store: Store, signal: AbortSignal): Promise<voi
   }
 }
 
-async function unreadyReasons(broker: Broker, store: Store): Promise<string[]> {
-  const reasons = [];
+async function unreadyReasons(
+  broker: Broker,
+  store: Store,
+  storeProblem: string | undefined,
+): Promise<string[]> {
+  const reasons: string[] = [];
   if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
-  await store
-    .ping()
-    .catch((error: unknown) =>
-      reasons.push(`redis: ${error instanceof Error ? error.message : String(error)}`),
-    );
+  // It may answer, and yet take nothing.
+  const problem = await store.ping().then(
+    () => storeProblem,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  if (problem !== undefined) reasons.push(`redis: ${problem}`);
   return reasons;
 }

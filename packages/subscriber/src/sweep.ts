@@ -19,21 +19,21 @@ export interface SweepOptions {
   readonly now: () => number;
   readonly log: Logger;
   readonly outage: Outage;
-  /** Whether something else still finds the store away. */
-  readonly isHolding: () => boolean;
+  /** Whether what came last could not be stored: then the store is not back, though this pass succeeds. */
+  readonly isStoreStuck: () => boolean;
   /** Whether messages that waited for us may still end a silence. */
   readonly isCatchingUp: () => boolean;
 }
 
 /** Writes what becomes true by the mere passing of time, for a reader that cannot compute. Until the signal is aborted. */
 export async function runSweep(options: SweepOptions, stopping: AbortSignal): Promise<void> {
-  const { outage, isHolding } = options;
+  const { outage, isStoreStuck } = options;
   for (;;) {
     await sleep(SWEEP_EVERY_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
     if (stopping.aborted) return;
     try {
       await sweepOnce(options);
-      if (!isHolding()) outage.recovered();
+      if (!isStoreStuck()) outage.recovered();
     } catch (error) {
       outage.failed(error instanceof Error ? error.message : String(error));
     }

@@ -35,6 +35,7 @@ export interface Verdict {
   readonly sites: readonly SiteVerdict[];
   /** Known by name only: what was known of them is lost. */
   readonly lostSites: readonly string[];
+  readonly isStoreStuck: boolean;
 }
 
 export interface VerdictRules {
@@ -49,6 +50,8 @@ export interface View {
   readonly brokerAwaySinceMs: number | undefined;
   /** Whether messages that waited for it are still to be taken in. */
   readonly isCatchingUp: boolean;
+  /** Whether what came last could not be stored: what is stored may be known to be wrong. */
+  readonly isStoreStuck: boolean;
 }
 
 const CLOCK_WARNING_MS = 5 * 60_000;
@@ -66,6 +69,7 @@ export function verdict(
   const sites = records.map((record) => siteVerdict(record, nowMs, view));
   const known = new Set(sites.map(({ site }) => site));
   const problems = [
+    ...(view.isStoreStuck ? ["heartbeats that came cannot be stored in Redis: what it holds is old"] : []),
     ...lost.map((site) => `what was known of site ${site} is lost, and it has not been heard since`),
     ...(sites.length + lost.length === 0 ? ["no site is known: no heartbeat has been received"] : []),
     ...rules.expectedSites
@@ -80,7 +84,8 @@ export function verdict(
     ...(rules.unknownAs === "warn" ? sites.flatMap((site) => componentProblems(site, ["unknown"])) : []),
     ...sites.flatMap(clockWarnings),
   ];
-  return { isHealthy: problems.length === 0, problems, warnings, sites, lostSites: lost };
+  const { isStoreStuck } = view;
+  return { isHealthy: problems.length === 0, problems, warnings, sites, lostSites: lost, isStoreStuck };
 }
 
 /** Sites of which nothing is known but the name: expected and never heard, or lost. */

@@ -75,3 +75,20 @@ test("a silent component has failed at its deadline, and was ok before", () => {
     },
   ]);
 });
+
+test("while what came cannot be stored it is not ok, under a name that no component has", () => {
+  const view = { ...connected, isStoreStuck: true };
+  const current = verdict(
+    { records: [site("tsd")], lost: [] },
+    T,
+    { expectedSites: [], unknownAs: "fail" },
+    view,
+  );
+  expect(heartbeatBody(current, [])).toMatchObject({
+    status: "MISSING_SERVICES",
+    services: [
+      { name: "db", status: "ok" },
+      { name: "heartbeat", status: "not_ok" },
+    ],
+  });
+});

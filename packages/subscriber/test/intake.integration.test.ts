@@ -41,7 +41,7 @@ function startIntake(store: Store, receivedAtMs = CAPTURED_MS) {
         bodies.map((body) => ({ body, receivedAtMs, hasWaited: false })),
         lost,
       ),
-    isHolding: () => started.isHolding,
+    storeProblem: () => started.storeProblem,
     lines,
   };
 }
@@ -133,7 +133,7 @@ describe("intake", () => {
     await taking.take([message({})], never);
     expect((await store.loadAll()).records).toMatchObject([{ site: "tsd" }]);
     expect(taking.lines.filter((line) => line.includes("redis unavailable"))).toHaveLength(1);
-    expect(taking.isHolding()).toBe(false);
+    expect(taking.storeProblem()).toBeUndefined();
   });
 
   test("lets go of what it holds when the connection to the broker is lost", async () => {
@@ -164,7 +164,7 @@ describe("sweep", () => {
         now: () => atMs,
         log,
         outage: outageLog("redis", log),
-        isHolding: () => false,
+        isStoreStuck: () => false,
         isCatchingUp: () => false,
       });
 

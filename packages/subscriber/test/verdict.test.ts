@@ -95,6 +95,13 @@ describe("health", () => {
   });
 });
 
+test("while what came cannot be stored nothing is healthy, whatever is stored", () => {
+  const view = { ...connected, isStoreStuck: true };
+  const { isHealthy, problems } = verdict({ records: [site("tsd")], lost: [] }, T, strict, view);
+  const told = "heartbeats that came cannot be stored in Redis: what it holds is old";
+  expect({ isHealthy, problems }).toEqual({ isHealthy: false, problems: [told] });
+});
+
 test("of a silent site nothing is known, and the last state stands beside it", () => {
   const [silent] = verdict({ records: [site("tsd")], lost: [] }, DEADLINE + 1, strict, connected).sites;
   expect(silent).toMatchObject({
@@ -145,7 +152,7 @@ describe("the cause of a silence", () => {
   });
 
   test("there is none while the site is fresh, even without a broker", () => {
-    const view = { brokerAwaySinceMs: 0, isCatchingUp: true };
+    const view = { ...connected, brokerAwaySinceMs: 0, isCatchingUp: true };
     const { sites, isHealthy } = verdict({ records: [site("tsd")], lost: [] }, T, strict, view);
     expect({ cause: sites[0]?.cause, isHealthy }).toEqual({ cause: undefined, isHealthy: true });
   });

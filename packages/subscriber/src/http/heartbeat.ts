@@ -24,7 +24,7 @@ const DESCRIPTIONS = {
 export function heartbeatBody(verdict: Verdict, expectedSites: readonly string[]) {
   const found = verdict.sites.flatMap(entriesOf);
   const unknown = unknownSites(verdict, expectedSites).map(siteEntryName);
-  const missing = verdict.sites.length === 0 ? ["heartbeat", ...unknown] : unknown;
+  const missing = verdict.sites.length === 0 || verdict.isStoreStuck ? ["heartbeat", ...unknown] : unknown;
   return bodyOf([...found, ...missing.map((name) => notOk(name))]);
 }
 

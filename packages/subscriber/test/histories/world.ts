@@ -224,7 +224,7 @@ export function world(plain: Store, redis: Redis) {
         now: () => nowMs,
         log,
         outage,
-        isHolding: () => false,
+        isStoreStuck: () => false,
         isCatchingUp: () => isCatchingUp,
       });
     }

@@ -1,0 +1,49 @@
+import { randomUUID } from "node:crypto";
+import { Redis } from "ioredis";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { expectHealth, freshEnvironment, startBundle } from "./processes.ts";
+import { startSender } from "./sender.ts";
+
+/** A user of Redis whose rights change. Returns its name and what changes them. */
+async function changingUser() {
+  const redis = new Redis(inject("redis"));
+  const name = `changing-${randomUUID()}`;
+  const allow = async (...rules: string[]) => void (await redis.call("ACL", "SETUSER", name, ...rules));
+  await allow("on", ">secret", "~*", "&*", "+@all");
+  onTestFinished(async () => {
+    await redis.call("ACL", "DELUSER", name);
+    redis.disconnect();
+  });
+  return { name, allow };
+}
+
+test("what came and cannot be stored makes /health fail at once, and is stored when it can be", async () => {
+  const { url, amqpUrl, subscriber } = await freshEnvironment();
+  const { name, allow } = await changingUser();
+  const credentials = { REDIS_USERNAME: name, REDIS_PASSWORD: "secret" };
+  const { printed } = startBundle("subscriber", { ...subscriber, ...credentials });
+  const send = (await startSender(amqpUrl, "tsd")).newBoot();
+  await send();
+  await expectHealth(url, 10_000, ({ code }) => expect(code).toBe(200));
+
+  // Reading goes on, as with a full disk or a full memory.
+  await allow("-hset");
+  await send({ states: { db: "down" }, cause: "change" });
+  await expectHealth(url, 2_000, ({ code, problems }) => {
+    expect(code).toBe(503);
+    expect(problems).toEqual(["heartbeats that came cannot be stored in Redis: what it holds is old"]);
+  });
+  const readiness = await fetch(`${url}/readyz`);
+  expect(readiness.status).toBe(503);
+  expect(await readiness.text()).toMatch(/"redis: .*(hset|can't run this command)/);
+  expect((await fetch(`${url}/heartbeat`)).status).toBe(503);
+  expect(await (await fetch(`${url}/metrics`)).text()).toContain("\nheartbeat_healthy 0\n");
+
+  await allow("+hset");
+  await expectHealth(url, 3_000, ({ problems }) => {
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain("service db (site tsd) is down");
+  });
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  expect(printed().match(/redis unavailable/g)).toHaveLength(1);
+});
