@@ -1,0 +1,167 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PodDisruptionBudget } from "kubernetes-models/policy/v1/PodDisruptionBudget";
+import { Service } from "kubernetes-models/v1/Service";
+import { describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+
+import { hasKubectl, KUBERNETES, manifestsInFiles, renderedManifests } from "./manifests.ts";
+import { modelOf } from "./models.ts";
+import { environmentHere, podOf } from "./pod.ts";
+import { beyondRestricted } from "./restricted.ts";
+import { configOf, type Side, sources } from "./sides.ts";
+
+/** A service ends within this time, see STOP_DEADLINE_MS. */
+const STOP_DEADLINE_S = 5;
+const README = readFileSync(join(KUBERNETES, "../README.md"), "utf8");
+
+describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
+  const objects = manifests.map(modelOf);
+  const pod = podOf(objects);
+  const selector = { "app.kubernetes.io/name": `heartbeat-${side}` };
+
+  test("wears the standard labels everywhere", () => {
+    const labels = {
+      ...selector,
+      "app.kubernetes.io/component": side,
+      "app.kubernetes.io/part-of": "pipeline-heartbeat",
+    };
+    for (const { metadata } of objects) expect(metadata?.labels).toEqual(labels);
+    expect(pod.labels).toEqual(labels);
+    expect(pod.selector).toEqual({ matchLabels: selector });
+  });
+
+  test("goes to the namespace that is asked for", () => {
+    const namespace = from === "its example" ? "pipeline-heartbeat" : undefined;
+    for (const { metadata } of objects) expect(metadata?.namespace).toBe(namespace);
+  });
+
+  test("stays within the restricted level of Pod Security", () => {
+    expect(beyondRestricted(pod.spec)).toEqual([]);
+  });
+
+  test("has no token, no service links, a read-only file system and bounds", () => {
+    expect(pod.spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+    expect(pod.spec.terminationGracePeriodSeconds).toBeGreaterThan(STOP_DEADLINE_S);
+    expect(pod.container.securityContext).toMatchObject({ readOnlyRootFilesystem: true });
+    expect(pod.container.resources).toEqual({
+      requests: { cpu: expect.stringMatching(/m$/), memory: expect.stringMatching(/Mi$/) },
+      limits: { memory: expect.stringMatching(/Mi$/) },
+    });
+  });
+
+  test("gives up on a name server that is away, and so can end, before it is killed", () => {
+    const options = pod.spec.dnsConfig?.options?.map(({ name, value }) => [name, Number(value)]);
+    const { timeout = 5, attempts = 2 } = Object.fromEntries(options ?? []);
+    // A name of a Service is asked for twice where the cluster's domains are searched.
+    expect(2 * timeout * attempts).toBeLessThanOrEqual(STOP_DEADLINE_S);
+  });
+
+  test("is asked by its probes about itself alone, never about the pipeline's health", () => {
+    const { startupProbe, livenessProbe, readinessProbe } = pod.container;
+    expect(startupProbe?.httpGet).toEqual({ path: "/livez", port: "http" });
+    expect(livenessProbe?.httpGet).toEqual({ path: "/livez", port: "http" });
+    expect(readinessProbe?.httpGet).toEqual({ path: "/readyz", port: "http" });
+  });
+
+  test("listens to the kubelet where the probes ask", () => {
+    const { http } = configOf(side, environmentHere(pod));
+    expect(http).toEqual({ host: "0.0.0.0", port: side === "publisher" ? 8081 : 8080 });
+    expect(pod.container.ports).toEqual([{ name: "http", containerPort: http?.port }]);
+  });
+
+  test("is given settings that the service knows and takes without a warning", () => {
+    expect(Object.keys(pod.env).filter((name) => !knownVariables(side).has(name))).toEqual([]);
+    expect(configOf(side, environmentHere(pod)).warnings).toEqual([]);
+  });
+
+  test("is given secrets as files that its user, and no other, may read", () => {
+    const secrets = pod.spec.volumes?.filter(({ secret }) => secret).map(({ secret }) => secret);
+    expect(secrets).toEqual([{ secretName: `heartbeat-${side}`, defaultMode: 0o440 }]);
+    expect(pod.spec.securityContext?.fsGroup).toBe(65_532);
+    const names = Object.keys(pod.env);
+    expect(names.filter((name) => /(PASS|PASSWORD|SIGNING_KEY|TOKEN)$/.test(name))).toEqual([]);
+    expect(names).toContain("RABBITMQ_PASS_FILE");
+    for (const mount of pod.container.volumeMounts ?? []) expect(mount.readOnly).toBe(true);
+  });
+
+  test("finds each file where it is mounted", () => {
+    const paths = Object.entries(pod.env).filter(([name]) => /_(PATH|FILE)$/.test(name));
+    for (const [name, path] of paths) expect([name, pod.fileAt(path)]).toEqual([name, expect.any(String)]);
+  });
+
+  test("runs the image whose name and place the user sets", () => {
+    const registry = from === "its example" ? "registry.example.org/" : "";
+    const tag = from === "its example" ? ":0.1.0" : "";
+    expect(pod.container.image).toBe(`${registry}pipeline-heartbeat-${side}${tag}`);
+  });
+
+  test.runIf(from !== "its files")("is another pod when a setting or publisher_config.json changes", () => {
+    const configMaps = objects.filter(({ kind }) => kind === "ConfigMap");
+    const names = configMaps.map(({ metadata }) => metadata?.name?.replace(/-[a-z0-9]{10}$/, "-hash"));
+    const own = side === "publisher" ? ["heartbeat-publisher-config-hash"] : [];
+    expect(new Set(names)).toEqual(new Set([`heartbeat-${side}-hash`, ...own]));
+  });
+
+  test.runIf(side === "publisher")("never runs twice", () => {
+    expect(pod).toMatchObject({ replicas: 1, strategy: { type: "Recreate" } });
+    expect(objects.filter(({ kind }) => kind === "PodDisruptionBudget")).toEqual([]);
+  });
+
+  test.runIf(side === "subscriber")("always has one that is ready", () => {
+    expect(pod).toMatchObject({
+      replicas: 2,
+      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+    });
+    const budgets = objects.filter((object) => object instanceof PodDisruptionBudget);
+    expect(budgets.map(({ spec }) => spec)).toEqual([
+      { maxUnavailable: 1, unhealthyPodEvictionPolicy: "AlwaysAllow", selector: { matchLabels: selector } },
+    ]);
+    const spread = pod.spec.topologySpreadConstraints ?? [];
+    expect(spread.map(({ topologyKey, labelSelector }) => ({ topologyKey, labelSelector }))).toEqual([
+      { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: selector } },
+      { topologyKey: "topology.kubernetes.io/zone", labelSelector: { matchLabels: selector } },
+    ]);
+  });
+
+  test.runIf(side === "subscriber")(
+    "is asked through a Service that leads to it while it is not ready, too",
+    () => {
+      const services = objects.filter((object) => object instanceof Service);
+      expect(services.map(({ spec }) => spec)).toEqual([
+        {
+          selector,
+          publishNotReadyAddresses: true,
+          ports: [{ name: "http", port: 8080, targetPort: "http" }],
+        },
+      ]);
+    },
+  );
+});
+
+test.runIf(hasKubectl).each(["publisher", "subscriber"])(
+  "kubectl makes of the files of the %s what they say",
+  (side) => {
+    const withoutHash = (text: string) => text.replaceAll(/("heartbeat-[a-z-]*)-[a-z0-9]{10}"/g, '$1"');
+    const sorted = (manifests: readonly unknown[]) =>
+      manifests
+        .map((manifest) => stringify(manifest, { sortMapEntries: true }))
+        .toSorted((a, b) => (a < b ? -1 : 1));
+    const rendered: unknown[] = JSON.parse(withoutHash(JSON.stringify(renderedManifests(side))));
+    expect(sorted(rendered)).toEqual(sorted(manifestsInFiles(side)));
+  },
+);
+
+/** The variables in the tables of the README for both services and for this one, and the secrets' files. */
+function knownVariables(side: Side): Set<string> {
+  const sections = README.split(/^#{2,3} /m).filter((section) =>
+    ["Configuration\n", "Both services\n", `${side[0]?.toUpperCase()}${side.slice(1)}\n`].some((title) =>
+      section.startsWith(title),
+    ),
+  );
+  expect(sections).toHaveLength(3);
+  const rows = sections.join("\n").matchAll(/^\| (`[^|]*`) /gm);
+  const names = [...rows].flatMap(([, cell]) => [...(cell ?? "").matchAll(/`([A-Z0-9_]+)`/g)]);
+  const files = README.matchAll(/`([A-Z0-9_]+_FILE)`/g);
+  return new Set([...names, ...files].flatMap(([, name]) => name ?? []));
+}
