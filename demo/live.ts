@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { askHealth, type Health } from "./health.ts";
-import type { Part } from "./pipeline.ts";
+import type { Part } from "./parts.ts";
 
 const POLL_MS = 250;
 const KEYS = "abcdefghijklmnop";

@@ -4,7 +4,7 @@ import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Brokers } from "../test/brokers.ts";
-import type { Part } from "./pipeline.ts";
+import type { Part } from "./parts.ts";
 
 /** A service in a process of its own, run from its built bundle. */
 export interface Service extends Part {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { askHealth, type Health } from "./health.ts";
-import type { Part } from "./pipeline.ts";
+import type { Part } from "./parts.ts";
 import type { Service, Settings } from "./services.ts";
 
 /** How long the management API may lag behind, and what a slow machine may add. */
