@@ -222,7 +222,15 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-describe.runIf(hasPromtool)("the alerts", () => {
+describe("the alerts", () => {
+  test("are told by name", () => {
+    const names = groups?.flatMap(({ rules }) => rules?.map(({ alert }) => alert) ?? []);
+    const told = scenarios.flatMap(({ fires }) => fires.map(({ alertname }) => alertname));
+    expect(new Set(told)).toEqual(new Set(names));
+  });
+
+  if (!hasPromtool) return;
+
   test("are rules that Prometheus takes", () => {
     expect(ruleProblems(groups)).toBe("");
   });

@@ -31,10 +31,10 @@ describe.each(sources)("the network policies of the $side, from $from", ({ side,
     }
   });
 
-  test("let in what asks over HTTP, and of the publisher nothing but its node", () => {
+  test("let in what asks over HTTP, to the publisher from its own namespace only", () => {
     const { http } = configOf(side, environmentHere(podOf(objects)));
-    expect(ingress.flatMap((rule) => rule.ports)).toEqual(side === "publisher" ? [] : [`${http?.port}/TCP`]);
-    expect(ingress).toHaveLength(side === "publisher" ? 0 : 1);
+    const peers = side === "publisher" ? [{ podSelector: {} }] : [];
+    expect(ingress).toEqual([{ peers, ports: [`${http?.port}/TCP`] }]);
   });
 });
 
@@ -46,7 +46,9 @@ function policiesOf(objects: readonly Model[]) {
   return {
     selectors: specs.map(({ podSelector }) => JSON.stringify(podSelector)),
     types: specs.flatMap(({ policyTypes = [] }) => policyTypes),
-    ingress: specs.flatMap(({ ingress = [] }) => ingress).map((rule) => ({ ports: portsOf(rule.ports) })),
+    ingress: specs
+      .flatMap(({ ingress = [] }) => ingress)
+      .map((rule) => ({ peers: rule.from ?? [], ports: portsOf(rule.ports) })),
     egress: specs
       .flatMap(({ egress = [] }) => egress)
       .map((rule) => ({ peers: rule.to ?? [], ports: portsOf(rule.ports) })),

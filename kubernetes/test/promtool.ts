@@ -13,6 +13,7 @@ export interface Firing {
 }
 
 export const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
+if (!hasPromtool) console.warn("without promtool the alerts are read, but not tried");
 
 /** What promtool says against the rules; empty when they are in order. */
 export function ruleProblems(groups: unknown): string {

@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
+import { endProcess } from "./end-process.ts";
 
 /** sysexits.h: EX_USAGE. */
 const EXIT_USAGE = 64;
@@ -52,7 +53,7 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   for (const output of [process.stdout, process.stderr]) {
     await new Promise<void>((resolve) => output.write("", () => resolve()));
   }
-  process.exit(exitCode);
+  endProcess(exitCode);
 }
 
 async function dispatch(program: Program, [name = "", ...args]: readonly string[]): Promise<number> {

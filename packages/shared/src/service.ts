@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { type Logger, pino } from "pino";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
+import { endProcess } from "./end-process.ts";
 
-/** Kubernetes and Docker wait longer than this before they kill. */
-const STOP_DEADLINE_MS = 5_000;
+/** Ends well within five seconds; Kubernetes and Docker wait longer before they kill. */
+const STOP_DEADLINE_MS = 4_500;
 
 export interface Service {
   readonly log: Logger;
@@ -16,7 +17,7 @@ export interface Service {
 /**
  * Runs `main` until a signal or a failure, then releases what it acquired, in reverse.
  * Exit codes: 0 after a signal, 78 for a configuration error (each problem on a line on stderr), 1 for a bug.
- * A second signal, or a release that takes longer than 5 s, ends the process at once.
+ * A second signal, or a release that takes longer than 4.5 s, ends the process at once.
  */
 export async function runService(
   { name, logLevel }: { name: string; logLevel: string | undefined },
@@ -27,11 +28,12 @@ export async function runService(
   const releases: (() => unknown)[] = [];
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(1);
+      if (controller.signal.aborted) endProcess(1);
       log.info({ signal }, "stopping");
       controller.abort();
     });
   }
+  let exitCode = 0;
   try {
     const stopped = once(controller.signal, "abort");
     const started = main({
@@ -44,17 +46,17 @@ export async function runService(
   } catch (error) {
     if (error instanceof ConfigError) {
       process.stderr.write(`${error.message}\n`);
-      process.exitCode = EXIT_CONFIG;
+      exitCode = EXIT_CONFIG;
     } else {
       log.fatal({ err: error }, "service failed");
-      process.exitCode = 1;
+      exitCode = 1;
     }
   }
   // What waits for the signal must end after a failure as well.
   controller.abort();
   setTimeout(() => {
     log.warn({ deadlineMs: STOP_DEADLINE_MS }, "stop took too long");
-    process.exit(process.exitCode ?? 0);
+    endProcess(exitCode);
   }, STOP_DEADLINE_MS).unref();
   for (const release of releases.toReversed()) {
     try {
@@ -64,7 +66,7 @@ export async function runService(
     }
   }
   // What is left, such as a socket to a host that does not answer, must not keep the process.
-  process.exit(process.exitCode ?? 0);
+  endProcess(exitCode);
 }
 
 /** The levels that LOG_LEVEL may name. */
