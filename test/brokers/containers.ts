@@ -8,14 +8,14 @@ import { checkRabbitmq, checkRedis, untilReady } from "./ready.ts";
 import { startBoth, started, type Started } from "./started.ts";
 
 /** Any version with the management plugin. */
-const RABBITMQ_IMAGE = process.env["TEST_RABBITMQ_IMAGE"] || "rabbitmq:4-management";
+export const RABBITMQ_IMAGE = process.env["TEST_RABBITMQ_IMAGE"] || "rabbitmq:4-management";
 /** Any version from 7 on, and of Valkey, whose image has `redis-server` as another name of its server. */
-const REDIS_IMAGE = process.env["TEST_REDIS_IMAGE"] || "redis:8";
+export const REDIS_IMAGE = process.env["TEST_REDIS_IMAGE"] || "redis:8";
 
 /** By which the containers of one start are found, also those that are still on their way. */
 export const LABEL = "pipeline-heartbeat.brokers";
 const PULL_WITHIN_MS = 600_000;
-const STARTUP_WITHIN_MS = 120_000;
+export const STARTUP_WITHIN_MS = 120_000;
 const REMOVED_WITHIN_MS = 10_000;
 const BETWEEN_REMOVALS_MS = 200;
 
