@@ -4,6 +4,7 @@ import { tlsOptions } from "./tls.ts";
 
 /** A dead connection is noticed after two to three of these. */
 const AMQP_HEARTBEAT_S = 10;
+const MOST_MISSED_HEARTBEATS = 3;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 interface LookingConnection {
@@ -59,6 +60,12 @@ export async function dial(settings: BrokerSettings, connectionName: string): Pr
       ...(tls && tlsOptions(tls)),
     },
   );
+}
+
+/** For how long the broker may have been silent before a connection ended for this reason. */
+export function unheardMs(reason: unknown): number {
+  const isSilence = reason instanceof Error && reason.message === "Heartbeat timeout";
+  return isSilence ? MOST_MISSED_HEARTBEATS * AMQP_HEARTBEAT_S * 1000 : 0;
 }
 
 /** A refusal is told twice, by the rejection and by an event, which would be uncaught. */

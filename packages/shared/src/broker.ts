@@ -4,7 +4,7 @@ import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
 import type { Logger } from "pino";
 import { backoffMs } from "./backoff.ts";
 import type { BrokerSettings } from "./broker-config.ts";
-import { closeQuietly, dial, quietChannel } from "./broker-connection.ts";
+import { closeQuietly, dial, quietChannel, unheardMs } from "./broker-connection.ts";
 import { brokerProblem } from "./broker-problem.ts";
 import { outageLog } from "./outage.ts";
 import { type MessageProperties, publishConfirmed } from "./publish.ts";
@@ -27,7 +27,7 @@ export interface BrokerSession {
 export interface Broker {
   /** Date.now() when the current session was opened; undefined while there is none. */
   readonly connectedAtMs: number | undefined;
-  /** Date.now() when the last session ended, 0 before the first one; undefined while there is one. */
+  /** Date.now() at or before the last word of the broker, 0 before the first session; undefined while there is one. */
   readonly awaySinceMs: number | undefined;
   /**
    * Publishes a persistent message and waits for the broker's confirm.
@@ -121,7 +121,7 @@ export function connectBroker(options: BrokerOptions): Broker {
       throw cause ?? error;
     } finally {
       clearTimeout(stable);
-      if (current) lostAtMs = Date.now();
+      if (current) lostAtMs = Date.now() - unheardMs(cause);
       current = undefined;
       await closeQuietly(connection);
       ended.abort();
