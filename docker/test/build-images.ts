@@ -1,8 +1,5 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
+import { dockerOutput } from "./docker.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -10,8 +7,6 @@ declare module "vitest" {
     images: Readonly<Record<"publisher" | "subscriber", string>>;
   }
 }
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Builds both images once, as the README says. */
 export async function setup(project: TestProject): Promise<void> {
@@ -26,10 +21,5 @@ async function build(service: string): Promise<string> {
   console.log(`building ${image}`);
   // With the machine's own network, as there are engines that give a build no other way out to the npm registry.
   const options = ["--network", "host", "--file", `docker/${service}.Dockerfile`, "--tag", image, "--quiet"];
-  const child = spawn("docker", ["build", ...options, "."], { cwd: ROOT });
-  const closed = once(child, "close");
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  await closed;
-  if (child.exitCode !== 0) throw new Error(`${image} cannot be built:\n${stdout}${stderr}`);
-  return stdout.trim();
+  return await dockerOutput("build", ...options, ".");
 }
