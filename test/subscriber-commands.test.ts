@@ -189,9 +189,11 @@ test("with LEGACY_KEYS=upstream the reader's keys are what upstream writes, and 
   await send({ states: { "a:b": "up", db: "up" }, intervalMs: 100 });
   await vi.waitFor(async () => expect(await redis.keys("service:*")).toHaveLength(2), { timeout: 10_000 });
   await send({ states: { db: "down" }, intervalMs: 100 });
-  await expectHealth(url, 5_000, (health) => expect(sites(health)).toEqual(["tsd silent"]));
   const keys = ["service:a:b:ok", "service:db:not_ok", "service:db:ok"];
-  expect((await redis.keys("service:*")).toSorted()).toEqual(keys);
+  const written = async () => (await redis.keys("service:*")).toSorted();
+  await expect.poll(written, { timeout: 5_000 }).toEqual(keys);
+  await expectHealth(url, 5_000, (health) => expect(sites(health)).toEqual(["tsd silent"]));
+  expect(await written()).toEqual(keys);
   for (const key of keys) {
     expect(await redis.get(key)).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
     expect(await redis.ttl(key)).toBe(-1);
