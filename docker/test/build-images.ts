@@ -21,5 +21,5 @@ async function build(service: string): Promise<string> {
   console.log(`building ${image}`);
   // With the machine's own network, as there are engines that give a build no other way out to the npm registry.
   const options = ["--network", "host", "--file", `docker/${service}.Dockerfile`, "--tag", image, "--quiet"];
-  return await dockerOutput("build", ...options, ".");
+  return await dockerOutput(["build", ...options, "."]);
 }

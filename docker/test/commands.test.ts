@@ -10,7 +10,7 @@ import type { Service } from "./service-container.ts";
 const locked = ["--rm", "--read-only", "--cap-drop", "ALL", "--user", "65532", "--network", "none"];
 
 async function run(service: Service, options: readonly string[], args: readonly string[] = [], input = "") {
-  return await docker(["run", "-i", ...locked, ...options, inject("images")[service], ...args], input);
+  return await docker(["run", "-i", ...locked, ...options, inject("images")[service], ...args], { input });
 }
 
 describe("a wrong configuration in a container", () => {

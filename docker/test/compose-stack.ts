@@ -1,21 +1,12 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { Health } from "../../demo/health.ts";
+import { dockerOutput } from "./docker.ts";
 
-const run = promisify(execFile);
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BUILT = {
   PUBLISHER_IMAGE: "pipeline-heartbeat-publisher",
   SUBSCRIBER_IMAGE: "pipeline-heartbeat-subscriber",
   EXAMPLE_PIPELINE_IMAGE: "pipeline-heartbeat-example-pipeline",
 };
-
-export async function docker(...args: readonly string[]): Promise<string> {
-  return (await run("docker", args)).stdout;
-}
 
 /** Prints `open` when something listens there, `silent` when nothing answers, else the error's code. */
 export function connectScript(host: string, port: number): string {
@@ -35,7 +26,6 @@ export function composeStack({ overlays = [] }: { overlays?: readonly string[] }
   const files = ["compose.yaml", ...overlays].flatMap((file) => ["--file", `docker/${file}`]);
   const images = Object.entries(BUILT).map(([variable, name]) => [variable, `${name}:${project}`] as const);
   const env = {
-    ...process.env,
     ...Object.fromEntries(images),
     COMPOSE_PROJECT_NAME: project,
     // Any that is free; it may be another one after a restart.
@@ -45,16 +35,16 @@ export function composeStack({ overlays = [] }: { overlays?: readonly string[] }
   };
 
   async function compose(...args: readonly string[]): Promise<string> {
-    return (await run("docker", ["compose", ...files, ...args], { cwd: ROOT, env })).stdout;
+    return await dockerOutput(["compose", ...files, ...args], env);
   }
 
   async function container(service: string): Promise<string> {
-    return (await compose("ps", "--quiet", service)).trim();
+    return await compose("ps", "--quiet", service);
   }
 
   /** Where a port of a service is published: host and port. */
   async function address(service: string, port: number): Promise<string> {
-    return (await compose("port", service, String(port))).trim();
+    return await compose("port", service, String(port));
   }
 
   return {
@@ -66,26 +56,26 @@ export function composeStack({ overlays = [] }: { overlays?: readonly string[] }
       return `http://${await address("subscriber", 8080)}`;
     },
     async inspect(service: string) {
-      return JSON.parse(await docker("inspect", await container(service)))[0];
+      return JSON.parse(await dockerOutput(["inspect", await container(service)]))[0];
     },
     /** What a script prints that one of our services' Node runs in its container. */
     async node(service: string, script: string): Promise<string> {
-      return (await docker("exec", await container(service), "/nodejs/bin/node", "-e", script)).trim();
+      return await dockerOutput(["exec", await container(service), "/nodejs/bin/node", "-e", script]);
     },
     /** Containers, networks and volumes that are there, by name. */
     async remains(): Promise<string[]> {
       const filter = ["--filter", `label=com.docker.compose.project=${project}`];
       const lists = await Promise.all([
-        docker("ps", "--all", "--format", "{{.Names}}", ...filter),
-        docker("network", "ls", "--format", "{{.Name}}", ...filter),
-        docker("volume", "ls", "--format", "{{.Name}}", ...filter),
+        dockerOutput(["ps", "--all", "--format", "{{.Names}}", ...filter]),
+        dockerOutput(["network", "ls", "--format", "{{.Name}}", ...filter]),
+        dockerOutput(["volume", "ls", "--format", "{{.Name}}", ...filter]),
       ]);
       return lists.flatMap((list) => list.split("\n")).filter((name) => name !== "");
     },
     /** Takes everything away, the images too. */
     async remove(): Promise<void> {
       await compose("--profile", "pipeline", "down", "--volumes");
-      await docker("rmi", "--force", ...images.map(([, image]) => image));
+      await dockerOutput(["rmi", "--force", ...images.map(([, image]) => image)]);
     },
   };
 }

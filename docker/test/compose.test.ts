@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectHealth } from "../../test/processes.ts";
-import { composeStack, connectScript, docker, summary } from "./compose-stack.ts";
+import { composeStack, connectScript, summary } from "./compose-stack.ts";
+import { dockerOutput } from "./docker.ts";
 
 /** Below the time that a test has, so that what is wrong is still told. */
 const UP_WITHIN_MS = 100_000;
@@ -100,7 +101,7 @@ describe("compose.yaml", () => {
     await stack.compose("up", "--detach", "--force-recreate", "--no-deps", "rabbitmq", "redis");
     await expect.poll(() => askRabbitmq("GET").catch(String), { timeout: UP_WITHIN_MS }).toBe(200);
     const backAtMs = Date.now();
-    expect(await stack.compose("exec", "-T", "redis", "redis-cli", "get", "kept")).toBe("yes\n");
+    expect(await stack.compose("exec", "-T", "redis", "redis-cli", "get", "kept")).toBe("yes");
     await expectHealth(await stack.url(), UP_WITHIN_MS, (health) => {
       expect(summary(health)).toEqual(withPipeline);
       // From heartbeats that came through the new broker.
@@ -112,9 +113,9 @@ describe("compose.yaml", () => {
   test.each(["publisher", "subscriber"])("the %s ends in order on docker stop", async (service) => {
     const container = await stack.container(service);
     const startMs = performance.now();
-    await docker("stop", container);
+    await dockerOutput(["stop", container]);
     expect(performance.now() - startMs).toBeLessThan(STOPS_WITHIN_MS);
-    const [{ State }] = JSON.parse(await docker("inspect", container));
+    const [{ State }] = JSON.parse(await dockerOutput(["inspect", container]));
     expect(State.ExitCode).toBe(0);
   });
 

@@ -11,9 +11,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs the engine's own client, in the repository's root, to its end. */
-export async function docker(args: readonly string[], input = ""): Promise<Ended> {
-  const child = spawn("docker", args, { cwd: ROOT });
+/** Runs the engine's own client, in the repository's root, to its end. `env` is added to this process's own. */
+export async function docker(args: readonly string[], { input = "", env = {} } = {}): Promise<Ended> {
+  const child = spawn("docker", args, { cwd: ROOT, env: { ...process.env, ...env } });
   const closed = once(child, "close");
   child.stdin.on("error", () => {}); // it may end without having read
   child.stdin.end(input);
@@ -23,8 +23,8 @@ export async function docker(args: readonly string[], input = ""): Promise<Ended
 }
 
 /** What the client prints. Rejects with what it complains about when it fails. */
-export async function dockerOutput(...args: string[]): Promise<string> {
-  const { exitCode, stdout, stderr } = await docker(args);
+export async function dockerOutput(args: readonly string[], env = {}): Promise<string> {
+  const { exitCode, stdout, stderr } = await docker(args, { env });
   if (exitCode !== 0) throw new Error(`docker ${args.join(" ")}: exit code ${exitCode}\n${stdout}${stderr}`);
   return stdout.trim();
 }

@@ -13,7 +13,7 @@ async function start(service: Service, ...env: readonly string[]): Promise<strin
   const locked = ["--read-only", "--network", "none", "-v", `${file}:/publisher_config.json:ro`];
   const variables = [...NOBODY_THERE, ...env].flatMap((variable) => ["-e", variable]);
   const image = inject("images")[service];
-  const id = await dockerOutput("run", "-d", ...locked, ...HURRY, ...variables, image);
+  const id = await dockerOutput(["run", "-d", ...locked, ...HURRY, ...variables, image]);
   onTestFinished(async () => void (await docker(["rm", "-f", id])));
   return id;
 }
@@ -23,7 +23,7 @@ const PATIENCE = { timeout: 30_000, interval: 250 };
 /** What the engine says of it, and the check's last words. */
 function healthOf(id: string) {
   return async () => {
-    const { Status, Log } = JSON.parse(await dockerOutput("inspect", "-f", "{{json .State.Health}}", id));
+    const { Status, Log } = JSON.parse(await dockerOutput(["inspect", "-f", "{{json .State.Health}}", id]));
     return { status: Status, said: Log.at(-1)?.Output };
   };
 }
@@ -44,9 +44,9 @@ describe("the engine's health check of an image", () => {
   test("finds out that a process hangs, and that it goes on", async () => {
     const id = await start("publisher");
     await expect.poll(healthOf(id), PATIENCE).toEqual(is("healthy", ": 200"));
-    await dockerOutput("kill", "--signal", "STOP", id);
+    await dockerOutput(["kill", "--signal", "STOP", id]);
     await expect.poll(healthOf(id), PATIENCE).toEqual(is("unhealthy", ": no answer in time"));
-    await dockerOutput("kill", "--signal", "CONT", id);
+    await dockerOutput(["kill", "--signal", "CONT", id]);
     await expect.poll(healthOf(id), PATIENCE).toEqual(is("healthy", ": 200"));
   });
 

@@ -28,12 +28,12 @@ interface File {
 
 async function filesOf(image: string): Promise<Map<string, File>> {
   const asRoot = ["--rm", "--user", "0", "--network", "none", "--entrypoint", NODE];
-  const lines = await dockerOutput("run", ...asRoot, image, "-e", LIST_FILES);
+  const lines = await dockerOutput(["run", ...asRoot, image, "-e", LIST_FILES]);
   return new Map(lines.split("\n").map((line) => JSON.parse(line)));
 }
 
 async function inspect(image: string) {
-  const [inspected] = JSON.parse(await dockerOutput("image", "inspect", image));
+  const [inspected] = JSON.parse(await dockerOutput(["image", "inspect", image]));
   return inspected;
 }
 
@@ -43,7 +43,7 @@ describe.each(["publisher", "subscriber"] as const)("the image of the %s", (serv
   test("runs its command as nobody, on a read-only file system, without a capability", async () => {
     const locked = ["--read-only", "--cap-drop", "ALL", "--user", "65532", "--network", "none"];
     const isolated = [...locked, "--security-opt", "no-new-privileges"];
-    expect(await dockerOutput("run", "--rm", ...isolated, image(), "--version")).toBe(
+    expect(await dockerOutput(["run", "--rm", ...isolated, image(), "--version"])).toBe(
       `@pipeline-heartbeat/${service} ${packageJson.version}`,
     );
   });
