@@ -41,6 +41,7 @@ test("/metrics tells no old state while Redis is gone, within two seconds", asyn
     version,
     plain("heartbeat_broker_connected", 1),
     plain("heartbeat_store_connected", 0),
+    plain("heartbeat_store_writable", 0),
     plain("heartbeat_healthy", 0),
   ]);
   expect(performance.now() - startedMs).toBeLessThan(IN_TIME_MS);
@@ -54,6 +55,7 @@ test("/metrics is answered without broker and Redis, and says so", async () => {
     version,
     plain("heartbeat_broker_connected", 0),
     plain("heartbeat_store_connected", 0),
+    plain("heartbeat_store_writable", 0),
     plain("heartbeat_healthy", 0),
   ]);
 });

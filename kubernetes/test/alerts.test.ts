@@ -32,13 +32,14 @@ function served(
 
 /** What every subscriber serves, in order but for what is said. */
 function subscribers(
-  { up = ALWAYS, broker = ALWAYS, store = ALWAYS, healthy = ALWAYS } = {},
+  { up = ALWAYS, broker = ALWAYS, store = ALWAYS, writable = "", healthy = ALWAYS } = {},
   pods?: string[],
 ): Series {
   return {
     ...served("up", {}, up, pods),
     ...served("heartbeat_broker_connected", {}, broker, pods),
     ...served("heartbeat_store_connected", {}, store, pods),
+    ...served("heartbeat_store_writable", {}, writable || store, pods),
     ...served("heartbeat_healthy", {}, healthy, pods),
   };
 }
@@ -183,6 +184,16 @@ const scenarios: readonly Scenario[] = [
     fires: [firing("StoreDisconnected")],
   },
   {
+    name: "a Redis that refuses to write is one alert, though every site falls silent with it",
+    series: {
+      ...subscribers({ writable: UNTIL_5, healthy: UNTIL_5 }, ["a"]),
+      ...subscribers({ healthy: UNTIL_5 }, ["b"]),
+      ...site("a", "silent"),
+      ...site("b", "silent"),
+    },
+    fires: [firing("StoreRefuses")],
+  },
+  {
     name: "a site that was silent does not seem well in the moment in which Redis goes",
     series: {
       ...subscribers({ store: "1x9 0x50", healthy: UNTIL_5 }),
@@ -195,6 +206,29 @@ const scenarios: readonly Scenario[] = [
     name: "no site at all is an alert of its own",
     series: subscribers({ healthy: NEVER }),
     fires: [firing("Unhealthy")],
+  },
+  {
+    name: "no site at all is told although a replica is gone",
+    series: { ...subscribers({ healthy: NEVER }, ["a"]), ...served("up", {}, NEVER, ["b"]) },
+    fires: [firing("SubscriberDegraded"), firing("Unhealthy")],
+  },
+  {
+    name: "components that cannot be looked at are none where that is a warning",
+    series: {
+      ...subscribers(),
+      ...site("tsd", "fresh"),
+      ...component("tsd", "service", "interceptor", "unknown"),
+    },
+    fires: [],
+  },
+  {
+    name: "one replica that cannot read Redis is a warning, as long as the other can",
+    series: {
+      ...subscribers({}, ["a"]),
+      ...subscribers({ store: NEVER, healthy: NEVER }, ["b"]),
+      ...site("tsd", "fresh"),
+    },
+    fires: [firing("SubscriberDegraded")],
   },
   {
     name: "subscribers that do not answer are one alert",

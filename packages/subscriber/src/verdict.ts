@@ -10,7 +10,7 @@ export interface ComponentVerdict extends ComponentRecord {
 }
 
 /** Why nothing is known of a silent site. */
-type SilenceCause = "publisher_silent" | "goodbye" | "broker_unreachable" | "catching_up";
+type SilenceCause = "publisher_silent" | "goodbye" | "broker_unreachable" | "catching_up" | "not_stored";
 
 export interface SiteVerdict {
   readonly site: string;
@@ -113,6 +113,7 @@ function siteVerdict(record: SiteRecord, nowMs: number, view: View): SiteVerdict
 
 /** Only who was connected when the deadline passed, and has taken in what waited, knows that nothing was sent. */
 function silenceCause({ deadlineMs, cause }: SiteRecord, view: View): SilenceCause {
+  if (view.isStoreStuck) return "not_stored";
   if (view.brokerAwaySinceMs !== undefined && view.brokerAwaySinceMs < deadlineMs)
     return "broker_unreachable";
   if (view.isCatchingUp) return "catching_up";
@@ -137,6 +138,7 @@ const CAUSES: Readonly<Record<SilenceCause, string>> = {
   goodbye: "its publisher was stopped on purpose",
   broker_unreachable: "the broker cannot be reached from here",
   catching_up: "messages that waited for this subscriber are still being taken in",
+  not_stored: "heartbeats came that cannot be stored",
 };
 
 function siteFailures(verdict: SiteVerdict): string[] {

@@ -74,6 +74,8 @@ test("tells all there is in Prometheus's text format, times and durations in sec
     "heartbeat_broker_connected 1",
     "# TYPE heartbeat_store_connected gauge",
     "heartbeat_store_connected 1",
+    "# TYPE heartbeat_store_writable gauge",
+    "heartbeat_store_writable 1",
     "# TYPE heartbeat_healthy gauge",
     "heartbeat_healthy 0",
     "# TYPE heartbeat_site_state gauge",
@@ -216,6 +218,7 @@ test("while the state cannot be read there is no series of a site, not even an o
     { name: "heartbeat_build_info", labels: { version: "1.2.3" }, value: 1 },
     { name: "heartbeat_broker_connected", labels: {}, value: 0 },
     { name: "heartbeat_store_connected", labels: {}, value: 0 },
+    { name: "heartbeat_store_writable", labels: {}, value: 0 },
     { name: "heartbeat_healthy", labels: {}, value: 0 },
   ]);
 });
@@ -259,7 +262,7 @@ test("names cannot break out of their label", async () => {
     expect(Object.keys(valuesOf(samples, metric, "component"))).toEqual(names);
   }
   const perComponent = 6;
-  const others = 4 + 2 * 4 + 2;
+  const others = 5 + 2 * 4 + 2;
   expect(samples).toHaveLength(names.length * perComponent + others);
   expect(samples.filter(({ name }) => name === "heartbeat_healthy")).toMatchObject([{ value: 0 }]);
 });

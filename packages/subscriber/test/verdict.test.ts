@@ -138,6 +138,12 @@ describe("the cause of a silence", () => {
       view: { brokerAwaySinceMs: DEADLINE + 1 },
       cause: "publisher_silent",
     },
+    {
+      what: "when what came cannot be stored",
+      record: goodbye,
+      view: { isStoreStuck: true, isCatchingUp: true, brokerAwaySinceMs: DEADLINE - 1 },
+      cause: "not_stored",
+    },
     { what: "still catching up", record: goodbye, view: { isCatchingUp: true }, cause: "catching_up" },
     {
       what: "away after a goodbye",

@@ -31,6 +31,9 @@ export async function metricsBody({ version, isBrokerConnected, verdict, expecte
   gauge("heartbeat_store_connected", "Whether the state could be read from Redis for this answer.").set(
     Number(verdict !== undefined),
   );
+  gauge("heartbeat_store_writable", "Whether what came last could be stored in Redis.").set(
+    Number(verdict !== undefined && !verdict.isStoreStuck),
+  );
   gauge("heartbeat_healthy", "Whether /health answers 200.").set(Number(verdict?.isHealthy ?? false));
   if (verdict) {
     addSites(gauge, verdict.sites, unknownSites(verdict, expectedSites));
