@@ -1,6 +1,12 @@
 // Prints the version that a tag stands for, v1.2.3 -> 1.2.3, or fails with every file that says otherwise.
 // Read from the current folder, the repository's root: node tools/release-version.ts v1.2.3
-import { globSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+
+/** What is published of them states the version. */
+const SERVICES = ["publisher", "subscriber"];
+const LABEL = /org\.opencontainers\.image\.version="([^"]*)"/;
+/** By its words: where a release is checked nothing is installed that parses YAML. */
+const NEW_TAG = /^\s*newTag: ["']?([^\s"']*)/m;
 
 const [tag = ""] = process.argv.slice(2);
 const version = /^v(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)$/.exec(tag)?.[1];
@@ -17,16 +23,16 @@ function check(version: string): string[] {
   const stated = [
     ...packageFiles.map((file) => [file, JSON.parse(readFileSync(file, "utf8")).version]),
     ...["", ...workspaces].map((folder) => [`package-lock.json, "${folder}"`, packages[folder]?.version]),
-    ...globSync("docker/*.Dockerfile").map((file) => [file, labelledVersion(file)]),
+    ...SERVICES.map((service) => statedIn(`docker/${service}.Dockerfile`, LABEL)),
+    ...SERVICES.map((service) => statedIn(`kubernetes/examples/${service}/kustomization.yaml`, NEW_TAG)),
   ];
   const problems = stated
-    .filter(([, found]) => found !== undefined && found !== version)
-    .map(([place, found]) => `${place}: the version is ${found}, not ${version}`);
+    .filter(([, found]) => found !== version)
+    .map(([place, found]) => `${place}: the version is ${found ?? "missing"}, not ${version}`);
   const isInChangelog = readFileSync("CHANGELOG.md", "utf8").includes(`\n## [${version}] - `);
   return isInChangelog ? problems : [...problems, `CHANGELOG.md: no section "## [${version}] - DATE"`];
 }
 
-/** Of an image that is not published the label is missing. */
-function labelledVersion(file: string): string | undefined {
-  return /org\.opencontainers\.image\.version="([^"]*)"/.exec(readFileSync(file, "utf8"))?.[1];
+function statedIn(file: string, pattern: RegExp): [file: string, version: string | undefined] {
+  return [file, pattern.exec(readFileSync(file, "utf8"))?.[1]];
 }

@@ -42,6 +42,10 @@ describe("compose.yaml", () => {
     expect(Config.User).toMatch(/^[1-9]\d*:[1-9]\d*$/);
   });
 
+  test("expects to hear of its publisher's site", async () => {
+    expect((await stack.inspect("subscriber")).Config.Env).toContain("EXPECTED_SITES=default");
+  });
+
   test("publishes two ports, on the loopback interface only", async () => {
     const containers = await Promise.all(SERVICES.map((service) => stack.inspect(service)));
     const ports = containers.flatMap(({ NetworkSettings }) =>

@@ -1,11 +1,19 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { Deployment } from "kubernetes-models/apps/v1/Deployment";
 import { ConfigMap } from "kubernetes-models/v1/ConfigMap";
 import { onTestFinished } from "vitest";
+import { KUBERNETES } from "./manifests.ts";
 import type { Model } from "./models.ts";
+
+/** The files of each Secret and ConfigMap that the README has its reader make, by its name. */
+const README = readFileSync(join(KUBERNETES, "README.md"), "utf8");
+const MAKING = /kubectl create (?:secret generic|configmap) (\S+)((?: --from-file=[\w.-]+)+)/g;
+const madeByHand = new Map(
+  [...README.matchAll(MAKING)].map(([, name, options]) => [name, options?.split(" --from-file=").slice(1)]),
+);
 
 export type Pod = ReturnType<typeof podOf>;
 
@@ -29,14 +37,15 @@ export function podOf(objects: readonly Model[]) {
   const own = (container.env ?? []).map(({ name, value }) => [name, value ?? missing()] as const);
   const env: Readonly<Record<string, string>> = Object.assign({}, ...settings, Object.fromEntries(own));
 
-  /** What is at a path in the pod; undefined when nothing is mounted there. */
+  /** What is at a path in the pod; undefined when nothing is. */
   function fileAt(path: string): string | undefined {
     const mount = container?.volumeMounts?.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
     const volume = spec?.volumes?.find(({ name }) => name === mount?.name);
     if (!mount || !volume) return undefined;
     const file = path.slice(mount.mountPath.length + 1);
     if (volume.configMap && dataOf(volume.configMap.name)) return dataOf(volume.configMap.name)?.[file];
-    // Made by whoever deploys.
+    const files = madeByHand.get(volume.secret?.secretName ?? volume.configMap?.name);
+    if (!files?.includes(file)) return undefined;
     return file.endsWith(".crt") ? rootCertificates[0] : "secret";
   }
 

@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 
 const SCRIPT = fileURLToPath(new URL("../release-version.ts", import.meta.url));
 const label = (version: string) => `LABEL org.opencontainers.image.version="${version}" \\\n`;
+const example = (version: string) => `images:\n  - name: a\n    newTag: ${version}\n`;
 
 /** A repository of this version, apart from the files given. */
 function repository(version: string, files: Readonly<Record<string, string>> = {}): string {
@@ -16,8 +17,11 @@ function repository(version: string, files: Readonly<Record<string, string>> = {
     "package.json": JSON.stringify({ version, workspaces: ["packages/a"] }),
     "packages/a/package.json": JSON.stringify({ version }),
     "package-lock.json": JSON.stringify({ packages: { "": { version }, "packages/a": { version } } }),
-    "docker/a.Dockerfile": label(version),
+    "docker/publisher.Dockerfile": label(version),
+    "docker/subscriber.Dockerfile": label(version),
     "docker/example.Dockerfile": "FROM scratch\n",
+    "kubernetes/examples/publisher/kustomization.yaml": example(version),
+    "kubernetes/examples/subscriber/kustomization.yaml": example(`"${version}"`),
     "CHANGELOG.md": `# Changelog\n\n## [${version}] - 2026-11-23\n`,
     ...files,
   };
@@ -47,7 +51,10 @@ test("a tag that any file contradicts is refused, with every such file", () => {
     "package-lock.json": JSON.stringify({
       packages: { "": { version: "1.2.3" }, "packages/a": { version: "1.2.2" } },
     }),
-    "docker/a.Dockerfile": label("0.9.0"),
+    "docker/publisher.Dockerfile": label("0.9.0"),
+    "docker/subscriber.Dockerfile": "FROM scratch\n",
+    "kubernetes/examples/publisher/kustomization.yaml": example("1.2.30"),
+    "kubernetes/examples/subscriber/kustomization.yaml": "images: []\n",
     "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n- As [1.2.3] will have it.\n",
   };
   expect(releaseVersion("v1.2.3", repository("1.2.3", files))).toEqual({
@@ -56,7 +63,10 @@ test("a tag that any file contradicts is refused, with every such file", () => {
     problems: [
       "packages/a/package.json: the version is 1.2.2, not 1.2.3",
       'package-lock.json, "packages/a": the version is 1.2.2, not 1.2.3',
-      "docker/a.Dockerfile: the version is 0.9.0, not 1.2.3",
+      "docker/publisher.Dockerfile: the version is 0.9.0, not 1.2.3",
+      "docker/subscriber.Dockerfile: the version is missing, not 1.2.3",
+      "kubernetes/examples/publisher/kustomization.yaml: the version is 1.2.30, not 1.2.3",
+      "kubernetes/examples/subscriber/kustomization.yaml: the version is missing, not 1.2.3",
       'CHANGELOG.md: no section "## [1.2.3] - DATE"',
     ],
   });
