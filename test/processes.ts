@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { inject, onTestFinished, vi } from "vitest";
 import { askHealth, type Health } from "../demo/health.ts";
 import { freePorts } from "./brokers/free-ports.ts";
 import { freshRedisDb, freshVhost } from "./fresh.ts";
+import { runToEnd } from "./run-to-end.ts";
 
 type Service = "publisher" | "subscriber";
 type Env = Readonly<Record<string, string>>;
@@ -42,14 +42,8 @@ export function startBundle(service: Service, env: Env): Bundle {
 
 /** Runs a command of the built bundle to its end. */
 export async function runCommand(service: Service, args: readonly string[], env: Env, input = "") {
-  const child = spawn(process.execPath, [bundlePath(service), ...args], { env });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const closed = once(child, "close");
-  child.stdin.on("error", () => {}); // it may end without having read
-  child.stdin.end(input);
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  await closed;
-  return { exitCode: child.exitCode, stdout, stderr };
+  const started = (child: ChildProcess) => onTestFinished(() => void child.kill("SIGKILL"));
+  return await runToEnd(process.execPath, [bundlePath(service), ...args], { env, input, started });
 }
 
 function bundlePath(service: Service): string {

@@ -77,13 +77,13 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
 
   const app = buildApp({
     currentVerdict: async () => {
-      const records = await store.loadAll();
+      const stored = await store.loadAll();
       const view = {
         brokerAwaySinceMs: broker.awaySinceMs,
         isCatchingUp: isCatchingUp(),
         isStoreStuck: isStoreStuck(),
       };
-      return verdict(records, now(), config.verdict, view);
+      return verdict(stored, now(), config.verdict, view);
     },
     unreadyReasons: () => unreadyReasons(broker, store, heartbeats.storeProblem),
     isBrokerConnected: () => broker.connectedAtMs !== undefined,

@@ -44,7 +44,7 @@ export interface VerdictRules {
   readonly unknownAs: "fail" | "warn";
 }
 
-/** What this subscriber sees of the broker. */
+/** What this subscriber sees of the broker, and of its own storing. */
 export interface View {
   /** Since when it has no connection, 0 when it never had one; undefined while it has one. */
   readonly brokerAwaySinceMs: number | undefined;

@@ -1,7 +1,8 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { applyHeartbeat } from "../src/apply.ts";
-import { type AppOptions, buildApp } from "../src/http/app.ts";
+import type { AppOptions } from "../src/http/app.ts";
 import { verdict } from "../src/verdict.ts";
+import { builtApp } from "./built-app.ts";
 import { component, connected, heartbeat, receipt, rules } from "./heartbeats.ts";
 
 const T = Date.UTC(2026, 10, 22, 10, 35, 6);
@@ -25,7 +26,7 @@ function app(options: Partial<AppOptions> = {}) {
     receipt(T),
     rules,
   );
-  const built = buildApp({
+  return builtApp({
     currentVerdict: async () =>
       verdict(
         { records: record ? [record] : [], lost: [] },
@@ -33,15 +34,9 @@ function app(options: Partial<AppOptions> = {}) {
         { expectedSites: [], unknownAs: "fail" },
         connected,
       ),
-    unreadyReasons: async () => [],
-    isBrokerConnected: () => true,
-    version: "1.2.3",
-    expectedSites: [],
     now: () => T,
     ...options,
   });
-  onTestFinished(() => built.close());
-  return built;
 }
 
 describe("/health", () => {

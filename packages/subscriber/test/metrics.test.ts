@@ -1,9 +1,10 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { applyHeartbeat } from "../src/apply.ts";
-import { type AppOptions, buildApp } from "../src/http/app.ts";
+import type { AppOptions } from "../src/http/app.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import { verdict, type Verdict, type VerdictRules } from "../src/verdict.ts";
+import { builtApp } from "./built-app.ts";
 import { component, connected, heartbeat, receipt, rules } from "./heartbeats.ts";
 import { type Sample, samplesOf } from "./samples.ts";
 
@@ -29,17 +30,7 @@ function verdictOf({ records = [], lost = [], nowMs = T, ...rest }: Stored): Ver
 }
 
 function app(current: AppOptions["currentVerdict"], options: Partial<AppOptions> = {}) {
-  const built = buildApp({
-    currentVerdict: current,
-    unreadyReasons: async () => [],
-    isBrokerConnected: () => true,
-    version: "1.2.3",
-    expectedSites: [],
-    now: () => T,
-    ...options,
-  });
-  onTestFinished(() => built.close());
-  return built;
+  return builtApp({ currentVerdict: current, now: () => T, ...options });
 }
 
 async function scrape(current: Verdict, options: Partial<AppOptions> = {}): Promise<Sample[]> {

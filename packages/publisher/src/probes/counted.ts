@@ -3,7 +3,7 @@ import type { ManagementError } from "./management.ts";
 import type { Counted } from "./passive.ts";
 import { allAre, type QueueTarget } from "./queue-target.ts";
 
-/** Of the states `up` and `unknown` alike: any consumer may stand in for the expected one. */
+/** Accompanies `up` as well as `unknown`: the consumers that were counted may be others than the expected ones. */
 const UNCHECKED = {
   reason: "tag_unchecked",
   detail: "consumers are counted, their tags are not seen",

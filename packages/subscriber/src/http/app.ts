@@ -56,7 +56,7 @@ export function buildApp({
   });
 
   app.get("/metrics", async (_request, reply) => {
-    // Also what cannot be read is told with 200: any other answer would hide the rest.
+    // Prometheus reads no metrics from a 503: an unreadable store is a metric, heartbeat_store_connected, and not the status.
     const verdict = await currentVerdict().catch(() => undefined);
     const known = { version, isBrokerConnected: isBrokerConnected(), verdict, expectedSites };
     const { contentType, text } = await metricsBody(known);
