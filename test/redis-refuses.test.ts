@@ -21,7 +21,7 @@ test("what came and cannot be stored makes /health fail at once, and is stored w
   const { url, amqpUrl, subscriber } = await freshEnvironment();
   const { name, allow } = await changingUser();
   const credentials = { REDIS_USERNAME: name, REDIS_PASSWORD: "secret" };
-  const { printed } = startBundle("subscriber", { ...subscriber, ...credentials });
+  const { child, ended, printed } = startBundle("subscriber", { ...subscriber, ...credentials });
   const send = (await startSender(amqpUrl, "tsd")).newBoot();
   await send();
   await expectHealth(url, 10_000, ({ code }) => expect(code).toBe(200));
@@ -47,5 +47,7 @@ test("what came and cannot be stored makes /health fail at once, and is stored w
     expect(problems[0]).toContain("service db (site tsd) is down");
   });
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  child.kill("SIGTERM");
+  expect(await ended()).toBe(0);
   expect(printed().match(/redis unavailable/g)).toHaveLength(1);
 });
