@@ -30,6 +30,7 @@ class LockedDownContainer extends GenericContainer {
 /** Runs a service from its image, without any right that it could do without, until the test is finished. */
 export async function startService(service: Service, options: RunOptions) {
   let output = "";
+  const logged = Promise.withResolvers<void>();
   const container = new LockedDownContainer(inject("images")[service])
     .withReadOnlyRoot()
     .withUser("65532")
@@ -43,7 +44,11 @@ export async function startService(service: Service, options: RunOptions) {
         mode: "ro" as const,
       })),
     )
-    .withLogConsumer((stream) => stream.on("data", (data: Buffer | string) => (output += String(data))))
+    .withLogConsumer((stream) =>
+      stream
+        .on("data", (data: Buffer | string) => (output += String(data)))
+        .on("end", () => logged.resolve()),
+    )
     .withWaitStrategy(Wait.forLogMessage(STARTED[service]));
   if (options.nameServer !== undefined) container.withNameServer(options.nameServer);
   if (options.network) container.withNetwork(options.network);
@@ -55,6 +60,8 @@ export async function startService(service: Service, options: RunOptions) {
     handle,
     /** All that it has logged so far. */
     printed: () => output,
+    /** Comes when it has ended, and all that it logged is in `printed`. */
+    logged: logged.promise,
     /** Where the subscriber answers. */
     url: service === "subscriber" ? `http://${running.getHost()}:${running.getMappedPort(8080)}` : "",
   };
@@ -67,12 +74,17 @@ const STARTED: Readonly<Record<Service, string>> = {
 
 const STOP_DEADLINE_MS = 5_000;
 
-/** Sends a signal to the first process of a container, and waits for its end. */
-export async function stopped({ handle }: Pick<ServiceContainer, "handle">, signal: NodeJS.Signals) {
+/** Sends a signal to the first process of a container, and waits for its end and for the last of its log. */
+export async function stopped(
+  { handle, logged }: Pick<ServiceContainer, "handle" | "logged">,
+  signal: NodeJS.Signals,
+) {
   const startedMs = performance.now();
   await handle.kill({ signal });
   const { StatusCode: exitCode } = await handle.wait();
-  return { exitCode, inTime: performance.now() - startedMs < STOP_DEADLINE_MS };
+  const inTime = performance.now() - startedMs < STOP_DEADLINE_MS;
+  await logged;
+  return { exitCode, inTime };
 }
 
 /** What the engine itself can do with a container, such as pausing it. */
