@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 
@@ -42,7 +43,7 @@ export function startBeats({ intervalMs, canSend, send, log }: BeatOptions, stop
       return true;
     } catch (error) {
       hasChanged ||= cause === "change";
-      outage.failed(error instanceof Error ? error.message : String(error));
+      outage.failed(errorText(error));
       return false;
     }
   }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import type { Env } from "@pipeline-heartbeat/shared/config.ts";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Cause } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts";
 import { type Beats, startBeats } from "./beat.ts";
@@ -81,8 +82,4 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
       intervalMs: config.publishIntervalMs,
     });
   }
-}
-
-function errorText(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import { errorCode } from "./error-code.ts";
+import { errorText } from "./error-text.ts";
 import { shownCertificates } from "./shown-certificate.ts";
 import { isUnverified, type ShownCertificate, tlsProblem } from "./tls-problem.ts";
 import type { TlsSettings } from "./tls.ts";
@@ -39,7 +40,7 @@ export function connectionProblem(
     case "ECONNRESET":
       return `${at} reset the connection ${whatToLookAt(tls)}`;
     default: {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = errorText(error);
       // The words of Node's HTTP parser and of amqplib.
       if (text.startsWith("Socket closed abruptly"))
         return `${at} closed the connection ${whatToLookAt(tls)}`;

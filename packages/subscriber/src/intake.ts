@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
 import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { Delivery } from "@pipeline-heartbeat/shared/consume.ts";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
@@ -55,7 +56,7 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
         failure = undefined;
         return result;
       } catch (error) {
-        const problem = error instanceof Error ? error.message : String(error);
+        const problem = errorText(error);
         failure = { problem, atMs: performance.now() };
         outage.failed(problem);
         if (performance.now() - startedMs > MAX_HOLD_MS) throw error;

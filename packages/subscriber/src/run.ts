@@ -3,6 +3,7 @@ import { type Broker, connectBroker } from "@pipeline-heartbeat/shared/broker.ts
 import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
 import { ConfigError, type Env } from "@pipeline-heartbeat/shared/config.ts";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts";
 import { readConfig } from "./config.ts";
@@ -122,10 +123,7 @@ async function unreadyReasons(
   const reasons: string[] = [];
   if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
   // It may answer, and yet take nothing.
-  const problem = await store.ping().then(
-    () => storeProblem,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  );
+  const problem = await store.ping().then(() => storeProblem, errorText);
   if (problem !== undefined) reasons.push(`redis: ${problem}`);
   return reasons;
 }

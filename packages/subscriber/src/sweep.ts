@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { applySilence, isFromTheFuture, withoutFuture } from "./apply.ts";
@@ -35,7 +36,7 @@ export async function runSweep(options: SweepOptions, stopping: AbortSignal): Pr
       await sweepOnce(options);
       if (!isStoreStuck()) outage.recovered();
     } catch (error) {
-      outage.failed(error instanceof Error ? error.message : String(error));
+      outage.failed(errorText(error));
     }
   }
 }

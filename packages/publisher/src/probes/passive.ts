@@ -1,3 +1,4 @@
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Reason } from "../probe.ts";
 
 /** The part of an AMQP channel that is used. A refused `checkQueue` (a passive declare) closes it. */
@@ -75,7 +76,7 @@ export function passiveCounts(openChannel: () => Promise<QueueChannel>): CountCo
 
 /** What a refused passive declare tells. */
 function answerOf(error: unknown): Exclude<Counted, number> {
-  const detail = error instanceof Error ? error.message : String(error);
+  const detail = errorText(error);
   switch (replyCode(error)) {
     case undefined:
       return { reason: "broker_not_connected", detail };

@@ -1,5 +1,6 @@
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { Cluster } from "ioredis";
 import type { RedisSettings, ServersOf } from "../redis-config.ts";
 import {
@@ -37,7 +38,7 @@ export function connectCluster(
   cluster.on("node error", (error: unknown, key: string) => {
     const endpoint = endpointOf(addressOf(key), settings);
     if (errorCode(error) !== undefined) return nodeAway(connectionProblem(error, endpoint));
-    const word = error instanceof Error ? error.message : String(error);
+    const word = errorText(error);
     words.set(key, word);
     // Of the connections by which the nodes are asked for each other ioredis tells only that, whatever the cause.
     if (word !== "Connection is closed.") nodeAway(connectionProblem(known(word), endpoint));

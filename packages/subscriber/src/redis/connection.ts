@@ -1,4 +1,5 @@
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { type Cluster, Redis } from "ioredis";
 import type { RedisSettings, ServersOf } from "../redis-config.ts";
 import { connectCluster } from "./cluster-connection.ts";
@@ -49,7 +50,7 @@ function isRefusedSelect(error: unknown): boolean {
 
 /** What is the matter when a command fails, in words. */
 export function commandProblem(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   const text = message.replace(/^Too many Cluster redirections\. Last error: \w*Error: /, "");
   if (/isn't (writeable|ready)|Connection is closed|max retries per request/i.test(text)) {
     return "not connected";

@@ -1,4 +1,5 @@
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { Redis } from "ioredis";
 import type { Address, RedisSettings, ServersOf } from "../redis-config.ts";
 import {
@@ -51,7 +52,7 @@ export function connectPrimary(
     if (reasons) away(`no sentinel tells where the primary ${primaryName} is: ${reasons}`);
   });
   redis.on("error", (error: unknown) => {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = errorText(error);
     if (text.startsWith("All sentinels are unreachable")) return tellOfSentinels();
     const problem = primary ? connectionProblem(error, endpointOf(primary, settings)) : text;
     away(`primary ${primaryName}: ${problem}`);
