@@ -46,7 +46,7 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   for (const output of [process.stdout, process.stderr]) output.on("error", ignoreBrokenPipe);
   // As the first process of a container a program without listeners cannot be interrupted.
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => process.exit(128 + constants.signals[signal]));
+    process.once(signal, () => endProcess(128 + constants.signals[signal]));
   }
   const exitCode = await dispatch(program, args);
   // To a pipe it is written later: process.exit would cut it off.

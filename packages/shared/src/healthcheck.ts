@@ -6,7 +6,7 @@ import { type Env, parseConfig } from "./config.ts";
 import { errorCode } from "./error-code.ts";
 import type { httpVariables } from "./http-address.ts";
 
-/** Below the three seconds that are usual for a container's check, so that the reason is still told. */
+/** Below the five seconds that the images' check has, so that the reason is still told. */
 const ANSWER_WITHIN_MS = 2_500;
 
 /** Where one listens that listens everywhere. */
@@ -14,7 +14,8 @@ const LOOPBACK: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::
 
 /**
  * Asks the service that runs in the same container for its /livez or /readyz: an image without a shell has no other means.
- * Exit code 1 when it does not answer 200, 0 when it does and where it serves no HTTP at all.
+ * Exit code 0 when it answers 200, else 1. Where it serves no HTTP at all nobody can ask: that is no reason to restart it,
+ * so 0; but not known to be ready, so 1.
  * @param variables those of the service's own configuration
  */
 export function healthcheckCommand(env: Env, variables: ReturnType<typeof httpVariables>): Command {
@@ -25,7 +26,7 @@ export function healthcheckCommand(env: Env, variables: ReturnType<typeof httpVa
       const { values } = parseArgs({ args: [...args], options: { ready: { type: "boolean" } } });
       const path = values.ready ? "/readyz" : "/livez";
       const { HTTP_HOST, HTTP_PORT } = parseConfig(z.object(variables), env, { secrets: [], checks: [] });
-      if (HTTP_PORT === 0) return told("HTTP_PORT is 0: there is nobody to ask", 0);
+      if (HTTP_PORT === 0) return told("HTTP_PORT is 0: there is nobody to ask", values.ready ? 1 : 0);
       const host = LOOPBACK[HTTP_HOST] ?? HTTP_HOST;
       const url = `http://${host.includes(":") ? `[${host}]` : host}:${HTTP_PORT}${path}`;
       const answer = await ask(host, HTTP_PORT, path);

@@ -79,11 +79,10 @@ describe("healthcheck", () => {
     expect(performance.now() - startedMs).toBeLessThan(3_000);
   });
 
-  test("without HTTP there is nobody to ask: 0", async () => {
-    expect(await check({ HTTP_PORT: "0" })).toEqual({
-      exitCode: 0,
-      told: "HTTP_PORT is 0: there is nobody to ask\n",
-    });
+  test("without HTTP there is nobody to ask: no reason to restart it, and not known to be ready", async () => {
+    const told = "HTTP_PORT is 0: there is nobody to ask\n";
+    expect(await check({ HTTP_PORT: "0" })).toEqual({ exitCode: 0, told });
+    expect(await check({ HTTP_PORT: "0" }, "--ready")).toEqual({ exitCode: 1, told });
   });
 
   test("with --ready it asks for /readyz", async () => {

@@ -39,7 +39,7 @@ export interface Intake {
    * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
    */
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
-  /** Why what came last could not be stored; undefined when it could, or when it was long not tried again. */
+  /** Why what came last could not be stored; undefined when it could, or when it was not tried again for 30 s. */
   readonly storeProblem: string | undefined;
 }
 

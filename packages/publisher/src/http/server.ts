@@ -1,11 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import type { HttpAddress } from "@pipeline-heartbeat/shared/http-address.ts";
 import type { Logger } from "pino";
 
-export interface HttpOptions {
-  /** A name or an address, of IPv6 without brackets. */
-  readonly host: string;
-  readonly port: number;
+export interface HttpOptions extends HttpAddress {
   /** What keeps the publisher from doing its work, in words; empty when nothing does. */
   readonly unreadyReasons: () => string[];
   readonly log: Logger;

@@ -31,7 +31,7 @@ export async function metricsBody({ version, isBrokerConnected, verdict, expecte
   gauge("heartbeat_store_connected", "Whether the state could be read from Redis for this answer.").set(
     Number(verdict !== undefined),
   );
-  gauge("heartbeat_store_writable", "Whether what came last could be stored in Redis.").set(
+  gauge("heartbeat_store_writable", "Whether Redis can be read and what came last could be stored.").set(
     Number(verdict !== undefined && !verdict.isStoreStuck),
   );
   gauge("heartbeat_healthy", "Whether /health answers 200.").set(Number(verdict?.isHealthy ?? false));
