@@ -17,6 +17,19 @@ async function changingUser() {
   return { name, allow };
 }
 
+test("what the reader cannot be told makes the subscriber unready, though heartbeats are stored", async () => {
+  const { url, amqpUrl, subscriber } = await freshEnvironment();
+  const { name, allow } = await changingUser();
+  await allow("-scan");
+  startBundle("subscriber", { ...subscriber, REDIS_USERNAME: name, REDIS_PASSWORD: "secret" });
+  await (await startSender(amqpUrl, "tsd")).newBoot()();
+  await expectHealth(url, 10_000, ({ code }) => expect(code).toBe(200));
+  const readiness = async () => await (await fetch(`${url}/readyz`)).text();
+  await expect.poll(readiness, { timeout: 5_000 }).toMatch(/"fail".*"redis: NOPERM .*scan/);
+  await allow("+scan");
+  await expect.poll(readiness, { timeout: 5_000 }).toContain('"pass"');
+});
+
 test("what came and cannot be stored makes /health fail at once, and is stored when it can be", async () => {
   const { url, amqpUrl, subscriber } = await freshEnvironment();
   const { name, allow } = await changingUser();
@@ -46,7 +59,7 @@ test("what came and cannot be stored makes /health fail at once, and is stored w
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain("service db (site tsd) is down");
   });
-  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 5_000 }).toBe(200);
   child.kill("SIGTERM");
   expect(await ended()).toBe(0);
   expect(printed().match(/redis unavailable/g)).toHaveLength(1);

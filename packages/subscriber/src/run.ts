@@ -70,9 +70,11 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
 
   const { expectedSites } = config.verdict;
   const isStoreStuck = () => heartbeats.storeProblem !== undefined;
+  let sweepProblem: string | undefined;
   const sweep = runSweep(
     { store, memory, expectedSites, defaultSite, now, log, outage, isStoreStuck, isCatchingUp },
     stopping,
+    (problem) => (sweepProblem = problem),
   );
   onStop(() => sweep);
 
@@ -86,7 +88,7 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
       };
       return verdict(stored, now(), config.verdict, view);
     },
-    unreadyReasons: () => unreadyReasons(broker, store, heartbeats.storeProblem),
+    unreadyReasons: () => unreadyReasons(broker, store, heartbeats.storeProblem ?? sweepProblem),
     isBrokerConnected: () => broker.connectedAtMs !== undefined,
     version,
     expectedSites,
@@ -122,7 +124,7 @@ async function unreadyReasons(
 ): Promise<string[]> {
   const reasons: string[] = [];
   if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
-  // It may answer, and yet take nothing.
+  // It may answer, and yet refuse what is asked of it.
   const problem = await store.ping().then(() => storeProblem, errorText);
   if (problem !== undefined) reasons.push(`redis: ${problem}`);
   return reasons;

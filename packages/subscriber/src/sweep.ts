@@ -26,17 +26,27 @@ export interface SweepOptions {
   readonly isCatchingUp: () => boolean;
 }
 
-/** Writes what becomes true by the mere passing of time, for a reader that cannot compute. Until the signal is aborted. */
-export async function runSweep(options: SweepOptions, stopping: AbortSignal): Promise<void> {
+/**
+ * Writes what becomes true by the mere passing of time, for a reader that cannot compute. Until the signal is aborted.
+ * @param passed called after each pass, with the reason when it failed
+ */
+export async function runSweep(
+  options: SweepOptions,
+  stopping: AbortSignal,
+  passed: (problem: string | undefined) => void,
+): Promise<void> {
   const { outage, isStoreStuck } = options;
   for (;;) {
     await sleep(SWEEP_EVERY_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
     if (stopping.aborted) return;
     try {
       await sweepOnce(options);
+      passed(undefined);
       if (!isStoreStuck()) outage.recovered();
     } catch (error) {
-      outage.failed(errorText(error));
+      const problem = errorText(error);
+      passed(problem);
+      outage.failed(problem);
     }
   }
 }
