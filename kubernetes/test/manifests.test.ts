@@ -13,6 +13,10 @@ import { configOf, type Side, sources } from "./sides.ts";
 
 /** A service ends within this time, see STOP_DEADLINE_MS. */
 const STOP_DEADLINE_S = 5;
+/** Of a Redis that does not answer /readyz is told after two seconds. */
+const ANSWERS_WITHIN_S = 2;
+/** On a node that has much else to do. */
+const STARTS_WITHIN_S = 30;
 const README = readFileSync(join(KUBERNETES, "../README.md"), "utf8");
 
 describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
@@ -36,8 +40,9 @@ describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
     for (const { metadata } of objects) expect(metadata?.namespace).toBe(namespace);
   });
 
-  test("stays within the restricted level of Pod Security", () => {
+  test("stays within the restricted level of Pod Security, as the user of its image", () => {
     expect(beyondRestricted(pod.spec)).toEqual([]);
+    expect(pod.spec.securityContext).toMatchObject({ runAsUser: 65_532, runAsGroup: 65_532 });
   });
 
   test("has no token, no service links, a read-only file system and bounds", () => {
@@ -57,6 +62,15 @@ describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
     expect(readinessProbe?.httpGet).toEqual({ path: "/readyz", port: "http" });
   });
 
+  test("has the time that it needs to start, and to say why it is not ready", () => {
+    const { startupProbe, livenessProbe, readinessProbe } = pod.container;
+    const { periodSeconds = 10, failureThreshold = 3 } = startupProbe ?? {};
+    expect(periodSeconds * failureThreshold).toBeGreaterThanOrEqual(STARTS_WITHIN_S);
+    for (const probe of [livenessProbe, readinessProbe]) {
+      expect(probe?.timeoutSeconds).toBeGreaterThan(ANSWERS_WITHIN_S);
+    }
+  });
+
   test("listens to the kubelet where the probes ask", () => {
     const { http } = configOf(side, environmentHere(pod));
     expect(http).toEqual({ host: "0.0.0.0", port: side === "publisher" ? 8081 : 8080 });
@@ -74,7 +88,8 @@ describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
     expect(pod.spec.securityContext?.fsGroup).toBe(65_532);
     const names = Object.keys(pod.env);
     expect(names.filter((name) => /(PASS|PASSWORD|SIGNING_KEY|TOKEN)$/.test(name))).toEqual([]);
-    expect(names).toContain("RABBITMQ_PASS_FILE");
+    const passwords = side === "publisher" ? [] : ["REDIS_PASSWORD_FILE"];
+    expect(names.filter((name) => name.endsWith("_FILE"))).toEqual(["RABBITMQ_PASS_FILE", ...passwords]);
     for (const mount of pod.container.volumeMounts ?? []) expect(mount.readOnly).toBe(true);
   });
 
@@ -87,6 +102,7 @@ describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
     const registry = from === "its example" ? "registry.example.org/" : "";
     const tag = from === "its example" ? `:${packageJson.version}` : "";
     expect(pod.container.image).toBe(`${registry}pipeline-heartbeat-${side}${tag}`);
+    expect(pod.container.imagePullPolicy).toBe("IfNotPresent");
   });
 
   if (from !== "its files") {
@@ -121,10 +137,20 @@ describe.each(sources)("the $side, from $from", ({ side, from, manifests }) => {
       expect(budgets.map(({ spec }) => spec)).toEqual([
         { maxUnavailable: 1, unhealthyPodEvictionPolicy: "AlwaysAllow", selector: { matchLabels: selector } },
       ]);
-      const spread = pod.spec.topologySpreadConstraints ?? [];
-      expect(spread.map(({ topologyKey, labelSelector }) => ({ topologyKey, labelSelector }))).toEqual([
-        { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: selector } },
-        { topologyKey: "topology.kubernetes.io/zone", labelSelector: { matchLabels: selector } },
+    });
+
+    test("runs apart where it can, and together rather than not at all", () => {
+      const spread = (topologyKey: string) => ({
+        topologyKey,
+        maxSkew: 1,
+        whenUnsatisfiable: "ScheduleAnyway",
+        labelSelector: { matchLabels: selector },
+        // So that those of before an update do not count.
+        matchLabelKeys: ["pod-template-hash"],
+      });
+      expect(pod.spec.topologySpreadConstraints).toEqual([
+        spread("kubernetes.io/hostname"),
+        spread("topology.kubernetes.io/zone"),
       ]);
     });
   }

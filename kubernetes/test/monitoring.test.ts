@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { PrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
 import { ServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
 import { Service } from "kubernetes-models/v1/Service";
@@ -5,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { metricsBody } from "../../packages/subscriber/src/http/metrics.ts";
 import { verdict } from "../../packages/subscriber/src/verdict.ts";
 import { connected } from "../../packages/subscriber/test/heartbeats.ts";
-import { manifestsInFiles } from "./manifests.ts";
+import { KUBERNETES, manifestsInFiles } from "./manifests.ts";
 import { modelOf } from "./models.ts";
 import { sources } from "./sides.ts";
 
@@ -34,12 +36,29 @@ const monitor = only(objects.filter((object) => object instanceof ServiceMonitor
 const rules = only(objects.filter((object) => object instanceof PrometheusRule)).spec.groups?.flatMap(
   (group) => group.rules ?? [],
 );
+/** The README's table of alerts: how bad each of them is. */
+const README = readFileSync(join(KUBERNETES, "README.md"), "utf8");
+const told = new Map(
+  [...README.matchAll(/^\| ((?:`\w+`(?:, )?)+) +\| (critical|warning) +\|/gm)].flatMap(
+    ([, names = "", severity]) =>
+      names.split(", ").map((name) => [name.replaceAll("`", ""), severity] as const),
+  ),
+);
+
+test("the README tells of no alert that there is not", () => {
+  const names = rules?.map(({ alert }) => String(alert).replace("PipelineHeartbeat", ""));
+  expect(new Set(told.keys())).toEqual(new Set(names));
+});
 
 describe("the service monitor", () => {
   test("finds the subscriber's Service and asks its port for /metrics", () => {
     expect(service.metadata?.labels).toMatchObject(monitor.spec.selector.matchLabels ?? { "no label": "" });
     const endpoint = only(monitor.spec.endpoints);
-    expect(endpoint).toMatchObject({ port: service.spec?.ports?.[0]?.name, path: "/metrics" });
+    expect(endpoint).toMatchObject({
+      port: service.spec?.ports?.[0]?.name,
+      path: "/metrics",
+      interval: "30s",
+    });
   });
 
   test("calls it by the name that the rules ask for", () => {
@@ -72,10 +91,20 @@ describe.each(rules ?? [])("the alert $alert", ({ alert, expr, labels, annotatio
   });
 
   test("waits a moment, says how bad it is and what to do", () => {
-    expect(rest["for"]).toMatch(/^\d+m$/);
+    expect(rest["for"]).toMatch(/^([125]|10)m$/);
     expect(labels).toEqual({ severity: expect.stringMatching(/^(critical|warning)$/) });
     expect(annotations).toEqual({ summary: expect.any(String), description: expect.any(String) });
     expect(alert).toMatch(/^PipelineHeartbeat[A-Z]/);
+  });
+
+  test("is in the README's table, as bad as it is", () => {
+    const name = String(alert).replace("PipelineHeartbeat", "");
+    expect({ name, severity: told.get(name) }).toEqual({ name, severity: labels?.["severity"] });
+  });
+
+  test("outlives its series by five minutes when it asks for those of sites", () => {
+    const isOfSites = /heartbeat_(site|component)_/.test(String(expr));
+    expect(rest["keep_firing_for"] === "5m").toBe(isOfSites || alert === "PipelineHeartbeatStoreRefuses");
   });
 });
 
