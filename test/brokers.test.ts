@@ -68,6 +68,29 @@ describe("startBrokers", () => {
     await expect(startBrokers({ fromEnvironment: true, say: quiet })).rejects.toThrow(problem);
   });
 
+  test("in containers, when told so, starts nothing else in the place of an image that is not to be had", async () => {
+    const script = `
+      const { startBrokers } = await import(${JSON.stringify(import.meta.resolve("./brokers.ts"))});
+      const brokers = await startBrokers({ fromEnvironment: true, say: console.log });
+      await brokers.stop();`;
+    const nowhere = "localhost:1/nothing:none";
+    const env = {
+      ...process.env,
+      TEST_BROKERS: "containers",
+      TEST_RABBITMQ_IMAGE: nowhere,
+      TEST_REDIS_IMAGE: nowhere,
+    };
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { env });
+    onTestFinished(() => void child.kill("SIGTERM"));
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk: Buffer) => (output += String(chunk)));
+    expect(await once(child, "close")).toEqual([1, null]);
+    // Without an engine it gets no further than that.
+    expect(output).toMatch(/pulled|localhost:1|container runtime/);
+    expect(output).not.toContain("starting");
+  });
+
   test.runIf(canStart)("starts a pair of its own, which ends without a trace", async () => {
     const watched = await watch();
     const brokers = await startBrokers({ fromEnvironment: false, say: quiet });
