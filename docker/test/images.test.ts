@@ -1,10 +1,13 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, inject, test } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
 import { dockerOutput } from "./docker.ts";
 
 const BUNDLE = "/opt/pipeline-heartbeat/main.js";
+const README = readFileSync("docker/README.md", "utf8");
 const MOST_BYTES = 5 * 1024 * 1024;
 const NODE = "/nodejs/bin/node";
+const SECOND_NS = 1e9;
 const SHELLS_AND_THE_LIKE = /\/s?bin\/([a-z]*sh|busybox|toybox|curl|wget|apt.*|dpkg.*|apk|npm|npx)$/;
 /** Of a file or folder: nobody but its owner may write, in octal. */
 const READ_ONLY: unknown = expect.stringMatching(/[45][45]$/);
@@ -73,7 +76,14 @@ describe.each(["publisher", "subscriber"] as const)("the image of the %s", (serv
     const { Config } = await inspect(image());
     expect(Config).toMatchObject({ User: "65532:65532", Entrypoint: [NODE, BUNDLE] });
     expect(Config.Cmd ?? []).toEqual([]);
-    expect(Config.Healthcheck.Test).toEqual(["CMD", NODE, BUNDLE, "healthcheck"]);
+    expect(Config.Healthcheck).toEqual({
+      Test: ["CMD", NODE, BUNDLE, "healthcheck"],
+      Interval: 30 * SECOND_NS,
+      // The check itself gives up after less than three.
+      Timeout: 5 * SECOND_NS,
+      StartPeriod: 15 * SECOND_NS,
+      Retries: 3,
+    });
     expect(Object.keys(Config.ExposedPorts ?? {})).toEqual(service === "subscriber" ? ["8080/tcp"] : []);
   });
 
@@ -84,6 +94,15 @@ describe.each(["publisher", "subscriber"] as const)("the image of the %s", (serv
       "org.opencontainers.image.description": expect.stringContaining("heartbeats"),
       "org.opencontainers.image.version": packageJson.version,
       "org.opencontainers.image.licenses": "MIT",
+      "org.opencontainers.image.base.name": "gcr.io/distroless/nodejs24-debian13:nonroot",
     });
+  });
+
+  test("is about as large as the docs say", async () => {
+    const size = (await filesOf(image())).get(BUNDLE)?.size ?? 0;
+    const row = /^\| our layer.*? \| (\S+) MB +\| (\S+) MB +\|$/m.exec(README);
+    const toldBytes = Number(row?.[service === "publisher" ? 1 : 2]) * 1e6;
+    expect(size / toldBytes).toBeGreaterThan(0.8);
+    expect(size / toldBytes).toBeLessThan(1.2);
   });
 });
