@@ -15,16 +15,25 @@ async function clusterNodes(): Promise<readonly ClusterNode[]> {
   return (await starting).address;
 }
 
-/** A store in the emptied cluster, with its client to look into it, and all problems that this tells. */
-export async function freshClusterStore(options: Partial<RedisStoreOptions> = {}) {
+/**
+ * A store in the emptied cluster, with its client to look into it, and all problems that this tells.
+ * @param user whom each node has first to learn of, by these rules
+ */
+export async function freshClusterStore(
+  options: Partial<RedisStoreOptions> = {},
+  user?: { readonly name: string; readonly password: string; readonly rules: readonly string[] },
+) {
   const nodes = await clusterNodes();
-  for (const { command } of nodes) await command("FLUSHALL");
+  for (const { command } of nodes) {
+    await command("FLUSHALL");
+    if (user) await command("ACL", "SETUSER", ...user.rules);
+  }
   const problems: string[] = [];
   const redis = connectRedis(
     {
       servers: { kind: "cluster", nodes: nodes.map(({ host, port }) => ({ host, port })) },
-      username: undefined,
-      password: undefined,
+      username: user?.name,
+      password: user?.password,
       tls: undefined,
     },
     { away: (problem) => problems.push(problem), nodeAway: (problem) => problems.push(problem) },
