@@ -26,6 +26,8 @@ export function connectionOptions({ username, password }: RedisSettings) {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     connectionName: "pipeline-heartbeat-subscriber",
+    // By a command that Redis 7.0 does not know, so that no access rule for all versions could allow it.
+    disableClientInfo: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
