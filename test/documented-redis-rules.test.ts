@@ -24,9 +24,11 @@ describe("Redis's access rules in docs/operations.md are enough", () => {
     });
     await redis.call("ACL", "SETUSER", user, ...documentedRules("~service:*"));
     await redis.mset({ "service:left:ok": OLD, "queue:left:not_ok": OLD });
-
-    await useAll(fresh, { ...fresh.subscriber, ...redisCredentials(user), LEGACY_KEYS });
-    expect(await redis.exists("service:left:ok", "queue:left:not_ok")).toBe(0);
+    const env = { ...fresh.subscriber, ...redisCredentials(user), LEGACY_KEYS };
+    await useAll(fresh, env, async () => {
+      expect(await redis.exists("service:left:ok", "queue:left:not_ok")).toBe(0);
+      await redis.flushdb();
+    });
     expect(JSON.stringify(await redis.call("ACL", "LOG"))).not.toContain(user);
   });
 
@@ -39,7 +41,10 @@ describe("Redis's access rules in docs/operations.md are enough", () => {
 
     const { REDIS_HOST: _host, REDIS_PORT: _port, REDIS_DB: _db, ...subscriber } = fresh.subscriber;
     const nodes = cluster.address.map(({ host, port }) => `${host}:${port}`).join(",");
-    await useAll(fresh, { ...subscriber, ...redisCredentials("documented"), REDIS_CLUSTER_NODES: nodes });
+    const env = { ...subscriber, ...redisCredentials("documented"), REDIS_CLUSTER_NODES: nodes };
+    await useAll(fresh, env, async () => {
+      for (const { command } of cluster.address) await command("FLUSHALL");
+    });
     for (const { command } of cluster.address) expect(await command("ACL", "LOG")).toEqual([]);
   });
 
@@ -56,7 +61,12 @@ describe("Redis's access rules in docs/operations.md are enough", () => {
   const redisCredentials = (user: string) => ({ REDIS_USERNAME: user, REDIS_PASSWORD: PASSWORD });
 
   /** The subscriber and its commands, with everything that makes them ask something of Redis. */
-  async function useAll({ url, amqpUrl }: Fresh, env: Readonly<Record<string, string>>): Promise<void> {
+  async function useAll(
+    { url, amqpUrl }: Fresh,
+    variables: Readonly<Record<string, string>>,
+    empty: () => Promise<unknown>,
+  ): Promise<void> {
+    const env = { ...variables, EXPECTED_SITES: "tsd" };
     const subscriber = startBundle("subscriber", env);
     const send = (await startSender(amqpUrl, "tsd")).newBoot();
     await send({ states: { db: "up", mq: "up" } });
@@ -77,8 +87,14 @@ describe("Redis's access rules in docs/operations.md are enough", () => {
       expect(await runCommand("subscriber", args, env)).toMatchObject({ exitCode: 0, stderr: "" });
     await send({ states: { db: "down" }, cause: "change" });
     await expectHealth(url, 5_000, ({ problems }) => expect(problems.join()).toContain("service db"));
+
+    await empty();
+    await expectHealth(url, 5_000, ({ problems }) => expect(problems.join()).toContain("service db"));
+    await vi.waitFor(() => expect(subscriber.printed()).toContain("redis had lost its data"), {
+      timeout: 5_000,
+    });
     subscriber.child.kill("SIGTERM");
-    await subscriber.ended();
+    expect(await subscriber.ended()).toBe(0);
 
     // What it does at its start, with records of sites in Redis.
     const next = startBundle("subscriber", env);

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "ioredis";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { ClusterNode } from "../../../test/brokers/redis-cluster.ts";
-import { documentedUser } from "../../../test/redis-rights.ts";
 import { applyHeartbeat, applySilence } from "../src/apply.ts";
 import { rememberingStore } from "../src/remember.ts";
 import type { Store } from "../src/store.ts";
@@ -68,28 +67,6 @@ test("a site is written wherever its slot has moved to meanwhile", async () => {
   const record = await hear(store, site);
   expect(await to.command("EXISTS", `heartbeat:{${site}}:site`)).toBe(1);
   expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
-});
-
-test("the rights that the docs give are all that the store takes", async () => {
-  const user = documentedUser("cluster");
-  const { store, nodes, problems } = await freshClusterStore({ maxSites: 3 }, user);
-  const sites = ["tsd", "other", "more"];
-  for (const site of sites) await hear(store, site);
-  const record = await hear(store, "tsd");
-  const event = { kind: "service", name: "db", state: "down", sinceMs: startMs, reason: "timeout" } as const;
-  await store.commit(await store.load("tsd"), applySilence(record, record.deadlineMs + 1), [event]);
-  expect(await store.due(record.sweepAtMs + 1)).toContain("other");
-  expect(await store.forget(await store.load("other"), "other", startMs, sites)).toBe(true);
-  expect((await store.loadAll()).records.map(({ site }) => site).toSorted()).toEqual(["more", "tsd"]);
-  await store.reconcileReader((await store.loadAll()).records);
-  await store.tellUnknownSites(sites, startMs);
-  await store.quarantine([{ reason: "not JSON", receivedAtMs: startMs, head: "" }]);
-  expect(await store.generation()).toBeDefined();
-  await store.ping();
-  expect(problems).toEqual([]);
-  for (const { command } of nodes) {
-    expect(JSON.stringify(await command("ACL", "LOG", 128))).not.toContain(user.name);
-  }
 });
 
 describe("a commit that is interrupted", () => {

@@ -15,25 +15,16 @@ async function clusterNodes(): Promise<readonly ClusterNode[]> {
   return (await starting).address;
 }
 
-/**
- * A store in the emptied cluster, with its client to look into it, and all problems that this tells.
- * @param user whom each node has first to learn of, by these rules
- */
-export async function freshClusterStore(
-  options: Partial<RedisStoreOptions> = {},
-  user?: { readonly name: string; readonly password: string; readonly rules: readonly string[] },
-) {
+/** A store in the emptied cluster, with its client to look into it, and all problems that this tells. */
+export async function freshClusterStore(options: Partial<RedisStoreOptions> = {}) {
   const nodes = await clusterNodes();
-  for (const { command } of nodes) {
-    await command("FLUSHALL");
-    if (user) await command("ACL", "SETUSER", ...user.rules);
-  }
+  for (const { command } of nodes) await command("FLUSHALL");
   const problems: string[] = [];
   const redis = connectRedis(
     {
       servers: { kind: "cluster", nodes: nodes.map(({ host, port }) => ({ host, port })) },
-      username: user?.name,
-      password: user?.password,
+      username: undefined,
+      password: undefined,
       tls: undefined,
     },
     { away: (problem) => problems.push(problem), nodeAway: (problem) => problems.push(problem) },
