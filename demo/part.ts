@@ -1,7 +1,6 @@
 // One part of the example pipeline as a program of its own, for docker/compose.yaml: part.ts sda-ingest
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { type ChannelModel, connect } from "amqplib";
 import { type Part, readExample, tcpService, worker } from "./parts.ts";
 
@@ -35,7 +34,7 @@ async function dialUntilAnswered(): Promise<ChannelModel> {
       connection.once("close", () => process.exit(exitCodeOnLoss));
       return connection;
     } catch (error) {
-      console.error(`no broker yet: ${errorText(error)}`);
+      console.error(`no broker yet: ${error instanceof Error ? error.message : String(error)}`);
       await sleep(DIAL_AGAIN_MS);
     }
   }
