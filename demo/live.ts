@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { printable } from "../packages/shared/src/printable.ts";
 import { askHealth, type Health } from "./health.ts";
 import type { Part } from "./parts.ts";
 
@@ -64,12 +65,12 @@ function table({ url, parts, hints }: Live, health: Health | undefined): string 
   const components = health?.sites.flatMap((site) => site.components) ?? [];
   const rows = components.map(({ kind, name, state, since, reason }) => {
     const clock = new Date(since).toLocaleTimeString("en-GB");
-    return `  ${kind.padEnd(8)} ${name.padEnd(16)} ${COLOURS[state] ?? ""}${state.padEnd(8)}${PLAIN} since ${clock}  ${reason ?? ""}`;
+    return `  ${kind.padEnd(8)} ${printable(name).padEnd(16)} ${COLOURS[state] ?? ""}${state.padEnd(8)}${PLAIN} since ${clock}  ${printable(reason ?? "")}`;
   });
   const keys = parts.map(
     ({ name, isRunning }, index) => `  [${KEYS[index]}] ${isRunning ? "stop " : "start"} ${name}`,
   );
-  const problems = health?.problems.map((problem) => `  ${problem}`) ?? [];
+  const problems = health?.problems.map((problem) => `  ${printable(problem)}`) ?? [];
   const sections = [
     [`pipeline-heartbeat   ${url} answers ${code}`],
     rows,
@@ -100,9 +101,9 @@ function printChanges(before: ReadonlyMap<string, string>, health: Health | unde
   }
   const time = new Date().toISOString();
   for (const [what, state] of states)
-    if (before.get(what) !== state) console.log(`${time}  ${what}: ${state}`);
+    if (before.get(what) !== state) console.log(`${time}  ${printable(`${what}: ${state}`)}`);
   for (const what of before.keys())
-    if (!states.has(what) && health) console.log(`${time}  ${what}: no longer reported`);
+    if (!states.has(what) && health) console.log(`${time}  ${printable(what)}: no longer reported`);
   // While nobody answers the last states stand.
   return health ? states : new Map([...before, ...states]);
 }

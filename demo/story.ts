@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { printable } from "../packages/shared/src/printable.ts";
 import { askHealth, type Health } from "./health.ts";
 import type { Part } from "./parts.ts";
 import type { Service, Settings } from "./services.ts";
@@ -33,7 +34,7 @@ export async function playStory(cast: Cast, signal: AbortSignal): Promise<boolea
       last = await askHealth(cast.url);
       if (last && isTrue(last)) {
         tell(
-          `/health answers ${last.code}: ${last.problems.join("; ") || "every component is up and fresh"}`,
+          `/health answers ${last.code}: ${printable(last.problems.join("; ")) || "every component is up and fresh"}`,
         );
         tell(`  came true: ${what}, after ${((performance.now() - beganMs) / 1000).toFixed(1)} s`);
         return;

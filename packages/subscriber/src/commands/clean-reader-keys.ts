@@ -2,6 +2,7 @@ import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import type { Command } from "@pipeline-heartbeat/shared/command-line.ts";
 import type { Env } from "@pipeline-heartbeat/shared/config.ts";
+import { printable } from "@pipeline-heartbeat/shared/printable.ts";
 import { readerEntries } from "../reader-keys.ts";
 import { deleteLeftovers, leftoverKeys } from "../redis/leftovers.ts";
 import { redisStore } from "../redis/store.ts";
@@ -26,7 +27,7 @@ export function cleanReaderKeys(env: Env): Command {
           process.stdout.write("nothing to delete: every key of the reader belongs to a site\n");
           return 0;
         }
-        for (const { key, value } of leftovers) process.stdout.write(`${key} = ${value}\n`);
+        for (const { key, value } of leftovers) process.stdout.write(`${printable(`${key} = ${value}`)}\n`);
         if (records.length === 0) {
           const why = "no site is known yet: without these keys the reader would say that all is well\n";
           if (config.store.readerKeys !== "reader-safe") {

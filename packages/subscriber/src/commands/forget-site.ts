@@ -1,5 +1,6 @@
 import { type Command, UsageError } from "@pipeline-heartbeat/shared/command-line.ts";
 import type { Env } from "@pipeline-heartbeat/shared/config.ts";
+import { printable } from "@pipeline-heartbeat/shared/printable.ts";
 import { redisStore } from "../redis/store.ts";
 import type { Store } from "../store.ts";
 import { withRedis } from "./with-redis.ts";
@@ -19,7 +20,7 @@ export function forgetSite(env: Env): Command {
         const { records, lost } = await store.loadAll();
         const known = [...records.map(({ site }) => site), ...lost].toSorted();
         if (!known.includes(name)) {
-          const list = known.length > 0 ? `known are: ${known.join(", ")}` : "none is known";
+          const list = known.length > 0 ? `known are: ${printable(known.join(", "))}` : "none is known";
           process.stderr.write(`no site of that name is known; ${list}\n`);
           return 1;
         }
