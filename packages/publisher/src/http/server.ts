@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
 import type { HttpAddress } from "@pipeline-heartbeat/shared/http-address.ts";
+import { boundConnections } from "@pipeline-heartbeat/shared/http-connections.ts";
 import type { Logger } from "pino";
 
 export interface HttpOptions extends HttpAddress {
@@ -31,7 +32,7 @@ export function serveHttp({ host, port, unreadyReasons, log }: HttpOptions): Htt
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   });
-  server.maxConnections = MAX_CONNECTIONS;
+  const endConnections = boundConnections(server, MAX_CONNECTIONS);
   server.on("request", (request, response) => answer(request, response, unreadyReasons));
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   server.on("error", (error) => {
@@ -47,7 +48,7 @@ export function serveHttp({ host, port, unreadyReasons, log }: HttpOptions): Htt
   return {
     close() {
       server.close();
-      server.closeAllConnections();
+      endConnections();
     },
   };
 }
@@ -71,6 +72,7 @@ function reply(response: ServerResponse, statusCode: number, body: object): void
     "content-type": "application/json; charset=utf-8",
     "content-length": Buffer.byteLength(text),
     "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
     // Whoever asks comes every few seconds at most: nothing is kept open for the next time.
     connection: "close",
   });
