@@ -1,4 +1,5 @@
 import http from "node:http";
+import https from "node:https";
 import { parseArgs } from "node:util";
 import * as z from "zod";
 import type { Command } from "./command-line.ts";
@@ -17,8 +18,13 @@ const LOOPBACK: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::
  * Exit code 0 when it answers 200, else 1. Where it serves no HTTP at all nobody can ask: that is no reason to restart it,
  * so 0; but not known to be ready, so 1.
  * @param variables those of the service's own configuration
+ * @param isHttps whether it serves HTTPS
  */
-export function healthcheckCommand(env: Env, variables: ReturnType<typeof httpVariables>): Command {
+export function healthcheckCommand(
+  env: Env,
+  variables: ReturnType<typeof httpVariables>,
+  isHttps = false,
+): Command {
   return {
     usage: "[--ready]",
     summary: "asks the running service for its /livez, or /readyz; exit code 0 or 1",
@@ -28,8 +34,8 @@ export function healthcheckCommand(env: Env, variables: ReturnType<typeof httpVa
       const { HTTP_HOST, HTTP_PORT } = parseConfig(z.object(variables), env, { secrets: [], checks: [] });
       if (HTTP_PORT === 0) return told("HTTP_PORT is 0: there is nobody to ask", values.ready ? 1 : 0);
       const host = LOOPBACK[HTTP_HOST] ?? HTTP_HOST;
-      const url = `http://${host.includes(":") ? `[${host}]` : host}:${HTTP_PORT}${path}`;
-      const answer = await ask(host, HTTP_PORT, path);
+      const url = `http${isHttps ? "s" : ""}://${host.includes(":") ? `[${host}]` : host}:${HTTP_PORT}${path}`;
+      const answer = await ask(isHttps ? https.get : http.get, { host, port: HTTP_PORT, path });
       return told(`${url}: ${answer}`, answer === 200 ? 0 : 1);
     },
   };
@@ -40,17 +46,21 @@ function told(line: string, exitCode: number): number {
   return exitCode;
 }
 
-/** The status code, or why there is none. */
-async function ask(host: string, port: number, path: string): Promise<number | string> {
+/**
+ * The status code, or why there is none. The certificate is not looked at: it is for the name by which others ask, what is
+ * asked here is no secret, and one that has expired is no reason to restart the service.
+ */
+async function ask(
+  get: typeof http.get | typeof https.get,
+  at: http.RequestOptions,
+): Promise<number | string> {
   return await new Promise((resolve) => {
     const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
-    http
-      .get({ host, port, path, agent: false, signal }, (response) => {
-        response.resume();
-        resolve(response.statusCode ?? "no status code");
-      })
-      .on("error", (error) =>
-        resolve(signal.aborted ? "no answer in time" : (errorCode(error) ?? String(error))),
-      );
+    get({ ...at, agent: false, signal, rejectUnauthorized: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? "no status code");
+    }).on("error", (error) =>
+      resolve(signal.aborted ? "no answer in time" : (errorCode(error) ?? String(error))),
+    );
   });
 }

@@ -1,7 +1,12 @@
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
+import https from "node:https";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { createAuthority } from "../../../test/certificates.ts";
 import { ConfigError } from "../src/config.ts";
 import { healthcheckCommand } from "../src/healthcheck.ts";
 import { httpVariables } from "../src/http-address.ts";
@@ -9,13 +14,21 @@ import { httpVariables } from "../src/http-address.ts";
 const variables = httpVariables({ host: "127.0.0.1", port: 8081 }, { leastPort: 0 });
 
 async function check(env: Readonly<Record<string, string>>, ...args: string[]) {
+  return await checkBy({ isHttps: false }, env, ...args);
+}
+
+async function checkBy(
+  { isHttps }: { isHttps: boolean },
+  env: Readonly<Record<string, string>>,
+  ...args: string[]
+) {
   const told: string[] = [];
   const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
     told.push(String(text));
     return true;
   });
   try {
-    return { exitCode: await healthcheckCommand(env, variables).run(args), told: told.join("") };
+    return { exitCode: await healthcheckCommand(env, variables, isHttps).run(args), told: told.join("") };
   } finally {
     write.mockRestore();
   }
@@ -52,6 +65,7 @@ describe("healthcheck", () => {
     { HTTP_HOST: "0.0.0.0", listensAt: "127.0.0.1" },
     { HTTP_HOST: "::", listensAt: "::1" },
     { HTTP_HOST: "[::1]", listensAt: "::1" },
+    { HTTP_HOST: "localhost", listensAt: "127.0.0.1" },
     { HTTP_HOST: "127.0.0.2", listensAt: "127.0.0.2" },
   ])("$HTTP_HOST is asked at $listensAt", async ({ HTTP_HOST, listensAt }) => {
     const port = await serve(200, { host: listensAt });
@@ -95,5 +109,23 @@ describe("healthcheck", () => {
   test("only a wrong HTTP_PORT is its business", async () => {
     await expect(check({ HTTP_PORT: "x", RABBITMQ_PORT: "x" })).rejects.toThrow(ConfigError);
     await expect(check({}, "--live")).rejects.toThrow("Unknown option '--live'");
+  });
+
+  test("by HTTPS the certificate may be for another name, and expired: neither is a reason to restart", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "healthcheck-test-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const [validFrom, validUntil] = [new Date("2020-01-01"), new Date("2021-01-01")];
+    const authority = createAuthority(folder, { name: "test-ca" });
+    const { certPath, keyPath } = authority.issue({ name: "health.example", validFrom, validUntil });
+    const pair = { cert: readFileSync(certPath), key: readFileSync(keyPath) };
+    const server = https.createServer(pair, ({ url }, response) => {
+      response.writeHead(url === "/readyz" ? 503 : 200).end();
+    });
+    const port = await listening(server, "::1");
+    const env = { HTTP_HOST: "::", HTTP_PORT: port };
+    const told = `https://[::1]:${port}/livez: 200\n`;
+    expect(await checkBy({ isHttps: true }, env)).toEqual({ exitCode: 0, told });
+    expect(await checkBy({ isHttps: true }, env, "--ready")).toMatchObject({ exitCode: 1 });
+    expect(await check(env)).toMatchObject({ exitCode: 1 });
   });
 });

@@ -17,7 +17,7 @@ await runProgram(
     commands: {
       "forget-site": forgetSite(env),
       "clean-reader-keys": cleanReaderKeys(env),
-      healthcheck: healthcheckCommand(env, subscriberHttp),
+      healthcheck: healthcheckCommand(env, subscriberHttp, Boolean(env["HTTP_TLS_CERT_PATH"])),
     },
     variables: {
       RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
@@ -25,6 +25,8 @@ await runProgram(
       REDIS_HOST: "the store (redis); with REDIS_PORT, _DB, _USERNAME, _PASSWORD, _TLS",
       REDIS_SENTINELS: "in its place; with REDIS_SENTINEL_NAME; or REDIS_CLUSTER_NODES",
       HTTP_PORT: "where /health is answered (8080); with HTTP_HOST (0.0.0.0)",
+      HTTP_TLS_CERT_PATH: "with HTTP_TLS_KEY_PATH: by HTTPS",
+      API_TOKEN: "a secret without which only the status code of /health is told; or API_TOKEN_FILE",
       EXPECTED_SITES: "names with commas: while one was never heard, /health fails",
       SILENCE_FACTOR: "a site is silent when its news is older than this times its interval (2.5)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
