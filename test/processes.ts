@@ -80,7 +80,7 @@ export async function freshEnvironment() {
 }
 
 /** A file with this content, gone with the test. */
-export function temporaryFile(name: string, content: string): string {
+export function temporaryFile(name: string, content: string | Uint8Array): string {
   const folder = mkdtempSync(join(tmpdir(), "heartbeat-test-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, name);

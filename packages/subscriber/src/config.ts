@@ -19,8 +19,10 @@ import {
 } from "@pipeline-heartbeat/shared/config.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { httpVariables } from "@pipeline-heartbeat/shared/http-address.ts";
+import { certificateFile, keyPairCheck, privateKeyFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
 import * as z from "zod";
+import { apiTokenVariable, apiTokenWarnings } from "./http/api-token.ts";
 import {
   readerKeys,
   redisChecks,
@@ -33,15 +35,24 @@ import {
 /** @throws {ConfigError} with every problem of the environment */
 export function readConfig(environment: Env) {
   const env = parseConfig(schema, environment, {
-    secrets: [...brokerSecrets, ...redisSecrets],
-    checks: [clientCertificateCheck, ...redisChecks],
+    secrets: [...brokerSecrets, ...redisSecrets, "API_TOKEN"],
+    checks: [clientCertificateCheck, ...redisChecks, keyPairCheck("HTTP_TLS_CERT_PATH", "HTTP_TLS_KEY_PATH")],
   });
   return {
     broker: brokerSettings(env),
     topology: brokerTopology(env, "subscriber"),
     redis: redisSettings(env),
     http: { host: env.HTTP_HOST, port: env.HTTP_PORT },
-    warnings: [...unusedTls(env), ...unusedRedisVariables(env, environment)],
+    apiToken: env.API_TOKEN,
+    httpTls:
+      env.HTTP_TLS_CERT_PATH && env.HTTP_TLS_KEY_PATH
+        ? { cert: env.HTTP_TLS_CERT_PATH, key: env.HTTP_TLS_KEY_PATH }
+        : undefined,
+    warnings: [
+      ...unusedTls(env),
+      ...unusedRedisVariables(env, environment),
+      ...apiTokenWarnings(env.API_TOKEN),
+    ],
     defaultSite: env.HEARTBEAT_SITE,
     apply: { expectedIntervalMs: env.EXPECTED_INTERVAL, silenceFactor: env.SILENCE_FACTOR },
     verdict: { expectedSites: env.EXPECTED_SITES, unknownAs: env.UNKNOWN_AS },
@@ -76,8 +87,7 @@ const schema = z.object({
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   ...redisVariables,
   ...subscriberHttp,
-  API_TOKEN: notYetSupported(),
-  API_TOKEN_FILE: notYetSupported(),
-  HTTP_TLS_CERT_PATH: notYetSupported(),
-  HTTP_TLS_KEY_PATH: notYetSupported(),
+  API_TOKEN: apiTokenVariable(),
+  HTTP_TLS_CERT_PATH: certificateFile(),
+  HTTP_TLS_KEY_PATH: privateKeyFile(),
 });

@@ -93,6 +93,9 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
     version,
     expectedSites,
     now,
+    apiToken: config.apiToken,
+    tls: config.httpTls,
+    log,
   });
   onStop(() => app.close());
   await app.listen(config.http).catch((error: unknown) => {
@@ -101,7 +104,7 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
       `HTTP_HOST, HTTP_PORT: cannot listen at ${host}:${port} (${errorCode(error) ?? String(error)})`,
     ]);
   });
-  log.info(config.http, "listening");
+  log.info({ ...config.http, https: config.httpTls !== undefined }, "listening");
 }
 
 /** Messages are better off in the queue than in our hands. */

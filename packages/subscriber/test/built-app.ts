@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { type AppOptions, buildApp } from "../src/http/app.ts";
 
@@ -8,6 +9,9 @@ export function builtApp(options: Pick<AppOptions, "currentVerdict" | "now"> & P
     isBrokerConnected: () => true,
     version: "1.2.3",
     expectedSites: [],
+    apiToken: undefined,
+    tls: undefined,
+    log: pino({ level: "silent" }),
     ...options,
   });
   onTestFinished(() => app.close());

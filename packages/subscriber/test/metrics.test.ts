@@ -216,15 +216,19 @@ test("while the state cannot be read there is no series of a site, not even an o
 
 test("answers that are made at the same time do not mix", async () => {
   const sites = Array.from({ length: 20 }, (_, index) => `site-${index}`);
-  const waiting = [...sites];
+  let asked = 0;
   const allAsked = Promise.withResolvers<void>();
-  const asked = app(async () => {
-    const site = waiting.shift() ?? "";
-    if (waiting.length === 0) allAsked.resolve();
-    await allAsked.promise;
-    return verdictOf({ records: [record(site)] });
-  });
-  const answers = await Promise.all(sites.map(() => asked.inject("/metrics")));
+  const answers = await Promise.all(
+    sites.map(async (site) => {
+      const slow = app(async () => {
+        asked += 1;
+        if (asked === sites.length) allAsked.resolve();
+        await allAsked.promise;
+        return verdictOf({ records: [record(site)] });
+      });
+      return await slow.inject("/metrics");
+    }),
+  );
   const told = answers.map(({ body }) =>
     Object.keys(valuesOf(samplesOf(body), "probe_success", "site")).join(" and "),
   );

@@ -1,8 +1,15 @@
 import Fastify, { type FastifyInstance } from "fastify";
+import type { Logger } from "pino";
 import type { Verdict } from "../verdict.ts";
+import { plain, plainErrors } from "./errors.ts";
+import { guard } from "./guard.ts";
 import { healthBody, unreadableBody } from "./health.ts";
 import { heartbeatBody, unreadableHeartbeatBody } from "./heartbeat.ts";
 import { metricsBody } from "./metrics.ts";
+import { securityHeaders } from "./security-headers.ts";
+import { boundedServer, type HttpTls } from "./server.ts";
+import { shared } from "./shared.ts";
+import { boundUnsent } from "./unsent.ts";
 
 export interface AppOptions {
   /** The verdict of this moment; rejects, within 2 s, when the store cannot be read. */
@@ -14,10 +21,16 @@ export interface AppOptions {
   readonly version: string;
   readonly expectedSites: readonly string[];
   readonly now: () => number;
+  /** What /health's details, /heartbeat and /metrics need; undefined: nothing. */
+  readonly apiToken: string | undefined;
+  /** Undefined: HTTP. */
+  readonly tls: HttpTls | undefined;
+  readonly log: Logger;
 }
 
-/** Requests have no body and few headers. */
+/** No request needs a body. */
 const MAX_BODY_BYTES = 1024;
+const JSON_TYPE = "application/json; charset=utf-8";
 
 /** The HTTP side: /health, /heartbeat and /metrics tell about the pipelines, /livez and /readyz about this service alone. */
 export function buildApp({
@@ -27,39 +40,58 @@ export function buildApp({
   version,
   expectedSites,
   now,
+  apiToken,
+  tls,
+  log,
 }: AppOptions): FastifyInstance {
-  const app = Fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
+  const headers = securityHeaders(tls !== undefined);
+  const { server, endConnections } = boundedServer(tls, log);
+  const app = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    serverFactory: (handler) => server.on("request", handler),
+    // An address that is none comes to no route and no hook.
+    frameworkErrors: (_error, _request, reply) => void plain(reply.headers(headers), 400),
+  });
+  app.addHook("preClose", async () => endConnections());
+  app.addHook("onRequest", async (_request, reply) => void reply.headers(headers));
+  const isStranger = guard(app, { apiToken, log });
+  plainErrors(app, log);
+  boundUnsent(app);
 
-  app.addHook("onSend", async (_request, reply) => {
-    reply.header("cache-control", "no-store");
+  const health = shared(async () => {
+    // Who asks is told that the state cannot be read; why is in the log and in /readyz.
+    const body = await currentVerdict().then(
+      (current) => healthBody(current, now()),
+      () => unreadableBody(now()),
+    );
+    return { status: body.status, text: JSON.stringify(body) };
+  });
+  app.get("/health", async (request, reply) => {
+    const { status, text } = await health();
+    reply.code(status === "pass" ? 200 : 503).type(JSON_TYPE);
+    return isStranger(request) ? JSON.stringify({ status }) : text;
   });
 
-  app.get("/health", async (_request, reply) => {
-    try {
-      const current = await currentVerdict();
-      reply.code(current.isHealthy ? 200 : 503);
-      return healthBody(current, now());
-    } catch {
-      // Who asks is told that the state cannot be read; why is in the log and in /readyz.
-      reply.code(503);
-      return unreadableBody(now());
-    }
-  });
-
-  app.get("/heartbeat", async (_request, reply) => {
+  const heartbeat = shared(async () => {
     const body = await currentVerdict().then(
       (current) => heartbeatBody(current, expectedSites),
       unreadableHeartbeatBody,
     );
-    reply.code(body.status === "ALL_OK" ? 200 : 503);
-    return body;
+    return { code: body.status === "ALL_OK" ? 200 : 503, text: JSON.stringify(body) };
+  });
+  app.get("/heartbeat", async (_request, reply) => {
+    const { code, text } = await heartbeat();
+    reply.code(code).type(JSON_TYPE);
+    return text;
   });
 
-  app.get("/metrics", async (_request, reply) => {
+  const metrics = shared(async () => {
     // Prometheus reads no metrics from a 503: an unreadable store is a metric, heartbeat_store_connected, and not the status.
     const verdict = await currentVerdict().catch(() => undefined);
-    const known = { version, isBrokerConnected: isBrokerConnected(), verdict, expectedSites };
-    const { contentType, text } = await metricsBody(known);
+    return await metricsBody({ version, isBrokerConnected: isBrokerConnected(), verdict, expectedSites });
+  });
+  app.get("/metrics", async (_request, reply) => {
+    const { contentType, text } = await metrics();
     reply.type(contentType);
     return text;
   });
