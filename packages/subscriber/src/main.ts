@@ -27,6 +27,7 @@ await runProgram(
       HTTP_PORT: "where /health is answered (8080); with HTTP_HOST (0.0.0.0)",
       HTTP_TLS_CERT_PATH: "with HTTP_TLS_KEY_PATH: by HTTPS",
       API_TOKEN: "a secret without which only the status code of /health is told; or API_TOKEN_FILE",
+      HEARTBEAT_VERIFY_KEYS: "id@site=key,…: heartbeats must be signed by one of them; REQUIRE_SIGNATURE",
       EXPECTED_SITES: "names with commas: while one was never heard, /health fails",
       SILENCE_FACTOR: "a site is silent when its news is older than this times its interval (2.5)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",

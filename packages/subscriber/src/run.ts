@@ -44,8 +44,8 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
   const { store, memory } = rememberingStore(redisStore(redis, config.store));
 
   const clockSetAtMs = ownClock(now, () => performance.now());
-  const { apply: rules, defaultSite } = config;
-  const heartbeats = intake({ store, rules, defaultSite, clockSetAtMs, log, outage });
+  const { apply: rules, defaultSite, verify } = config;
+  const heartbeats = intake({ store, rules, defaultSite, verify, clockSetAtMs, log, outage });
 
   let consumer: Consumer | undefined;
   const broker = connectBroker({
@@ -86,15 +86,16 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
         isCatchingUp: isCatchingUp(),
         isStoreStuck: isStoreStuck(),
       };
-      return verdict(stored, now(), config.verdict, view);
+      const current = verdict(stored, now(), config.verdict, view);
+      return { ...current, warnings: [...current.warnings, ...heartbeats.rejections.warnings(now())] };
     },
     unreadyReasons: () => unreadyReasons(broker, store, heartbeats.storeProblem ?? sweepProblem),
     isBrokerConnected: () => broker.connectedAtMs !== undefined,
+    rejectedCounts: heartbeats.rejections.counts,
     version,
     expectedSites,
     now,
-    apiToken: config.apiToken,
-    tls: config.httpTls,
+    ...config.access,
     log,
   });
   onStop(() => app.close());
@@ -104,7 +105,7 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
       `HTTP_HOST, HTTP_PORT: cannot listen at ${host}:${port} (${errorCode(error) ?? String(error)})`,
     ]);
   });
-  log.info({ ...config.http, https: config.httpTls !== undefined }, "listening");
+  log.info({ ...config.http, https: config.access.tls !== undefined }, "listening");
 }
 
 /** Messages are better off in the queue than in our hands. */

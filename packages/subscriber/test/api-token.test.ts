@@ -88,7 +88,7 @@ describe("API_TOKEN", () => {
 
   test("may be in a file, less the end of its line", () => {
     const file = temporaryFile("token", `${TOKEN}\n`);
-    expect(readConfig({ API_TOKEN_FILE: file })).toMatchObject({ apiToken: TOKEN, warnings: [] });
+    expect(readConfig({ API_TOKEN_FILE: file })).toMatchObject({ access: { apiToken: TOKEN }, warnings: [] });
     expect(() => readConfig({ API_TOKEN_FILE: file, API_TOKEN: TOKEN })).toThrow("keep one of the two");
   });
 
@@ -97,6 +97,6 @@ describe("API_TOKEN", () => {
     expect(readConfig({ API_TOKEN: "hunter2" }).warnings).toEqual([
       "API_TOKEN: shorter than 16 bytes, which may be guessed",
     ]);
-    expect(readConfig({})).toMatchObject({ apiToken: undefined, warnings: [] });
+    expect(readConfig({})).toMatchObject({ access: {}, warnings: [] });
   });
 });

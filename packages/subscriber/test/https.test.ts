@@ -118,5 +118,5 @@ test("the files are both or neither, and belong together", () => {
   expect(() => readConfig({ HTTP_TLS_CERT_PATH: one.keyPath, HTTP_TLS_KEY_PATH })).toThrow(
     "holds no certificate",
   );
-  expect(readConfig({ HTTP_TLS_CERT_PATH: "", HTTP_TLS_KEY_PATH: "" }).httpTls).toBeUndefined();
+  expect(readConfig({ HTTP_TLS_CERT_PATH: "", HTTP_TLS_KEY_PATH: "" }).access.tls).toBeUndefined();
 });

@@ -28,8 +28,8 @@ export async function secureApp() {
     for (const path of what) copyFileSync(from[path], paths[path]);
   };
   install(first);
-  const { httpTls } = readConfig({ HTTP_TLS_CERT_PATH: paths.certPath, HTTP_TLS_KEY_PATH: paths.keyPath });
-  const { app, host, port, lines } = await listeningApp({ tls: httpTls });
+  const { access } = readConfig({ HTTP_TLS_CERT_PATH: paths.certPath, HTTP_TLS_KEY_PATH: paths.keyPath });
+  const { app, host, port, lines } = await listeningApp(access);
   const ca = readFileSync(authority.certPath);
 
   /** Asks on a connection of its own; also tells whose certificate was shown. */

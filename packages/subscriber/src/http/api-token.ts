@@ -1,31 +1,4 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { variable } from "@pipeline-heartbeat/shared/config.ts";
-
-/** In base64 with a user beside it, this still fits into a request's headers. */
-const MAX_BYTES = 4_000;
-/** Easily guessed, or read over somebody's shoulder. */
-const SHORT_BYTES = 16;
-
-/** Control characters cannot be sent, a header's blanks at the ends are no part of it, U+FFFD stands for what is no UTF-8. */
-const NEVER_SENT = /[\p{Cc}\uFFFD]|^ | $/u;
-
-/** API_TOKEN: a text that a request can carry. */
-export function apiTokenVariable() {
-  return variable(
-    `at most ${MAX_BYTES} bytes of text without control characters, and without blanks at its ends`,
-    (text) => (isSendable(text) ? text : undefined),
-    undefined,
-  );
-}
-
-function isSendable(text: string): boolean {
-  return text !== "" && Buffer.byteLength(text) <= MAX_BYTES && !NEVER_SENT.test(text);
-}
-
-export function apiTokenWarnings(token: string | undefined): string[] {
-  if (token === undefined || Buffer.byteLength(token) >= SHORT_BYTES) return [];
-  return [`API_TOKEN: shorter than ${SHORT_BYTES} bytes, which may be guessed`];
-}
 
 /**
  * Judges the Authorization header of a request: Bearer with the token, or Basic with any user and the token as its

@@ -1,13 +1,15 @@
 import Fastify, { type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import type { RejectionCode } from "../rejection.ts";
 import type { Verdict } from "../verdict.ts";
+import type { HttpTls } from "./access-config.ts";
 import { plain, plainErrors } from "./errors.ts";
 import { guard } from "./guard.ts";
 import { healthBody, unreadableBody } from "./health.ts";
 import { heartbeatBody, unreadableHeartbeatBody } from "./heartbeat.ts";
 import { metricsBody } from "./metrics.ts";
 import { securityHeaders } from "./security-headers.ts";
-import { boundedServer, type HttpTls } from "./server.ts";
+import { boundedServer } from "./server.ts";
 import { shared } from "./shared.ts";
 import { boundUnsent } from "./unsent.ts";
 
@@ -17,6 +19,8 @@ export interface AppOptions {
   /** What keeps this service from doing its work, in words; empty when nothing does. Never rejects. */
   readonly unreadyReasons: () => Promise<string[]>;
   readonly isBrokerConnected: () => boolean;
+  /** Messages that were quarantined since the start. */
+  readonly rejectedCounts: () => ReadonlyMap<RejectionCode, number>;
   /** This program's. */
   readonly version: string;
   readonly expectedSites: readonly string[];
@@ -37,6 +41,7 @@ export function buildApp({
   currentVerdict,
   unreadyReasons,
   isBrokerConnected,
+  rejectedCounts,
   version,
   expectedSites,
   now,
@@ -88,7 +93,8 @@ export function buildApp({
   const metrics = shared(async () => {
     // Prometheus reads no metrics from a 503: an unreadable store is a metric, heartbeat_store_connected, and not the status.
     const verdict = await currentVerdict().catch(() => undefined);
-    return await metricsBody({ version, isBrokerConnected: isBrokerConnected(), verdict, expectedSites });
+    const own = { version, isBrokerConnected: isBrokerConnected(), rejectedCounts: rejectedCounts() };
+    return await metricsBody({ ...own, verdict, expectedSites });
   });
   app.get("/metrics", async (_request, reply) => {
     const { contentType, text } = await metrics();

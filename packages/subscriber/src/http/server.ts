@@ -1,15 +1,9 @@
 import http from "node:http";
 import https from "node:https";
 import { boundConnections } from "@pipeline-heartbeat/shared/http-connections.ts";
-import type { PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import type { Logger } from "pino";
+import type { HttpTls } from "./access-config.ts";
 import { followRenewals, tlsContext } from "./renewal.ts";
-
-/** The files of HTTPS. */
-export interface HttpTls {
-  readonly cert: PemFile;
-  readonly key: PemFile;
-}
 
 const MAX_CONNECTIONS = 256;
 /** Headers and address together. */
