@@ -176,6 +176,14 @@ describe("clean-reader-keys", () => {
     expect(await askReader(redis)).toMatchObject({ http: 503, services: { heartbeat: "NOT_OK" } });
   });
 
+  test("shows a name that would do something to the terminal as text", async () => {
+    const { subscriber, redis } = await environment();
+    await redis.set("service:\u001B[2J\u202Egone:ok", old);
+    const refused = await runCommand("subscriber", ["clean-reader-keys"], subscriber, "n\n");
+    expect(refused.stdout).toContain(`service:\\u{1b}[2J\\u{202e}gone:ok = ${old}\n`);
+    expect(refused.stdout).not.toContain("\u001B");
+  });
+
   test("does not ask when told so beforehand", async () => {
     const { subscriber, redis } = await upgraded();
     const result = await runCommand("subscriber", ["clean-reader-keys", "--yes"], subscriber);

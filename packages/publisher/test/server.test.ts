@@ -106,6 +106,15 @@ describe("a caller", () => {
     expect(await talk(await start(), words)).toMatch(/^HTTP\/1.1 431 /);
   });
 
+  test("who holds all connections keeps nobody else out", async () => {
+    const server = await start();
+    const held = Array.from({ length: 40 }, () => net.connect({ host: server.host, port: server.port }));
+    onTestFinished(() => held.forEach((socket) => socket.destroy()));
+    for (const socket of held) socket.on("error", () => {}); // a reset is what the oldest get
+    await Promise.all(held.map((socket) => once(socket, "connect")));
+    expect((await ask(server, "/readyz")).statusCode).toBe(200);
+  });
+
   test("who speaks no HTTP harms nobody", async () => {
     const server = await start();
     expect(await talk(server, "\u0016\u0003\u0001 hello\r\n\r\n")).toMatch(/^HTTP\/1.1 400 /);
