@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import net from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { listeningApp, verdictWith } from "./listening-app.ts";
 
 const TOKEN = "hunter2-hunter2-hunter2";
@@ -117,6 +118,23 @@ describe("who guesses", () => {
       msg: "too many wrong API tokens",
     });
     expect(lines[0]).not.toContain("hunter");
+  });
+
+  test("in one breath is sent away as well", async () => {
+    const { host, port } = await listeningApp({ apiToken: TOKEN });
+    const tokens = [...Array.from({ length: 40 }, (_, guess) => `guess-${guess}`), TOKEN];
+    const socket = net.connect({ host, port });
+    onTestFinished(() => void socket.destroy());
+    socket.write(
+      tokens
+        .map((token) => `GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${token}\r\n\r\n`)
+        .join(""),
+    );
+    let heard = "";
+    socket.on("data", (data) => (heard += data.toString()));
+    const codes = () => [...heard.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, code]) => code);
+    await vi.waitFor(() => expect(codes()).toHaveLength(tokens.length));
+    expect(codes()).toEqual([...Array<string>(20).fill("401"), ...Array<string>(21).fill("429")]);
   });
 
   test("is not who shows nothing, or the right token", async () => {

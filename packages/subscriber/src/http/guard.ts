@@ -65,9 +65,7 @@ function tokenGuard(app: FastifyInstance, apiToken: string, log: Logger) {
   const countGuess = app.createRateLimit(GUESSES);
   const isDue = seldom();
 
-  return async (request: FastifyRequest): Promise<Refusal | undefined> => {
-    const { authorization } = request.headers;
-    if (authorization === undefined) return UNAUTHORIZED;
+  async function judge(request: FastifyRequest, authorization: string): Promise<Refusal | undefined> {
     const guesses = await countGuess(request, { increment: false });
     if (!guesses.isAllowed && guesses.remaining === 0) {
       if (isDue()) log.warn({ address: addressOf(request) }, "too many wrong API tokens");
@@ -76,6 +74,16 @@ function tokenGuard(app: FastifyInstance, apiToken: string, log: Logger) {
     if (isRight(authorization)) return undefined;
     await countGuess(request);
     return UNAUTHORIZED;
+  }
+
+  // One after the other: of many that come in one breath none must be looked at before those ahead of it are counted.
+  let last: Promise<unknown> = Promise.resolve();
+  return async (request: FastifyRequest): Promise<Refusal | undefined> => {
+    const { authorization } = request.headers;
+    if (authorization === undefined) return UNAUTHORIZED;
+    const judged = last.then(() => judge(request, authorization));
+    last = judged.catch(() => {}); // told to whoever asked
+    return await judged;
   };
 }
 
