@@ -21,17 +21,23 @@ test("with a token and a certificate the subscriber answers those who may know, 
     HTTP_TLS_CERT_PATH: certPath,
     HTTP_TLS_KEY_PATH: keyPath,
     LOG_LEVEL: "trace",
+    // What an environment may allow that is made for other programs.
+    NODE_OPTIONS: "--tls-min-v1.0 --tls-cipher-list=ALL:@SECLEVEL=0",
   };
   const { child, printed } = startBundle("subscriber", env);
 
   const ca = readFileSync(authority.certPath);
-  async function status(path: string, token?: string): Promise<number | undefined> {
+  async function status(
+    path: string,
+    token?: string,
+    options: https.RequestOptions = {},
+  ): Promise<number | undefined> {
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     return await new Promise((resolve, reject) => {
       const at = `https://127.0.0.1:${env.HTTP_PORT}${path}`;
       const request = https.get(
         at,
-        { ca, servername: "health.example", headers, agent: false },
+        { ca, servername: "health.example", headers, agent: false, ...options },
         (response) => {
           response.resume();
           resolve(response.statusCode);
@@ -49,6 +55,8 @@ test("with a token and a certificate the subscriber answers those who may know, 
   }
   expect(await status("/metrics")).toBe(401);
   expect(await status("/readyz")).toBe(200);
+  const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" } as const;
+  await expect(status("/readyz", undefined, old)).rejects.toThrow("protocol version");
 
   const asked = await runCommand("subscriber", ["healthcheck", "--ready"], env);
   expect(asked).toMatchObject({ exitCode: 0, stdout: `https://127.0.0.1:${env.HTTP_PORT}/readyz: 200\n` });
