@@ -69,7 +69,8 @@ describe("healthcheck", () => {
     { HTTP_HOST: "127.0.0.2", listensAt: "127.0.0.2" },
   ])("$HTTP_HOST is asked at $listensAt", async ({ HTTP_HOST, listensAt }) => {
     const port = await serve(200, { host: listensAt });
-    expect(await check({ HTTP_HOST, HTTP_PORT: port })).toMatchObject({ exitCode: 0 });
+    const told = expect.stringContaining(listensAt);
+    expect(await check({ HTTP_HOST, HTTP_PORT: port })).toMatchObject({ exitCode: 0, told });
   });
 
   test("nobody there is 1, with the reason", async () => {
