@@ -77,6 +77,8 @@ export function readConfig(environment: Env) {
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
+    // Format 1 has no word for what comes late.
+    bufferHeartbeats: env.HEARTBEAT_FORMAT === "1" ? 0 : env.BUFFER_HEARTBEATS,
     http: env.HTTP_PORT === 0 ? undefined : { host: env.HTTP_HOST, port: env.HTTP_PORT },
     logLevel: env.LOG_LEVEL,
   };
@@ -102,7 +104,7 @@ const schema = z.object({
   ),
   HEARTBEAT_FORMAT: oneOf(["1", "2"], "2"),
   HEARTBEAT_DETAIL: oneOf(DETAILS, "code"),
-  BUFFER_HEARTBEATS: notYetSupported(),
+  BUFFER_HEARTBEATS: count(1440, 0, 100_000),
   HEARTBEAT_SIGNING_KEY: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
   HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),
