@@ -75,8 +75,10 @@ export function heartbeatMessages(options: MessageOptions): Messages {
       // With empty lists, so that an upstream subscriber does not take it for news.
       const backfill = { ...heartbeat, cause: "backfill", hosts: [], queues: [], services: [] } as const;
       const deflated = deflateRawSync(encodeHeartbeat(backfill, format));
-      // A copy: what zlib returns holds on to a buffer that is often much larger.
-      return { sequence, sentAtMs, isChange, packed: Buffer.from(deflated) };
+      // Memory of its own: otherwise it would hold on to a much larger buffer, zlib's or the one that small ones share.
+      const packed = Buffer.allocUnsafeSlow(deflated.length);
+      deflated.copy(packed);
+      return { sequence, sentAtMs, isChange, packed };
     },
     backfill: (kept) => envelope(kept, "backfill", inflateRawSync(kept.packed)),
   };
