@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { MessageProperties } from "@pipeline-heartbeat/shared/publish.ts";
 import { type Cause, encodeHeartbeat, type Heartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import type { Sign } from "@pipeline-heartbeat/shared/signature.ts";
 import { composeHeartbeat, type Detail } from "./compose.ts";
 import type { KeptHeartbeat } from "./outbox.ts";
 import type { WatchedTarget } from "./watch.ts";
@@ -11,6 +12,8 @@ export interface MessageOptions {
   readonly publishIntervalMs: number;
   readonly format: 1 | 2;
   readonly detail: Detail;
+  /** Absent without a key. */
+  readonly sign?: Sign | undefined;
   /** What is believed at this moment. */
   readonly targets: () => readonly WatchedTarget[];
 }
@@ -39,7 +42,7 @@ const EXPIRATION_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** Begins a boot. */
 export function heartbeatMessages(options: MessageOptions): Messages {
-  const { site, publishIntervalMs, format, detail, targets } = options;
+  const { site, publishIntervalMs, format, detail, sign, targets } = options;
   const bootId = randomUUID();
   const boot = { site, bootId, startedAtMs: Date.now(), intervalMs: publishIntervalMs, detail };
   let newest = 0;
@@ -62,6 +65,7 @@ export function heartbeatMessages(options: MessageOptions): Messages {
         messageId: `${bootId}/${sequence}`,
         timestampMs: sentAtMs,
         expirationMs: EXPIRATION_MS,
+        headers: sign?.(body),
       },
     };
   }

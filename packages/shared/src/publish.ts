@@ -8,6 +8,7 @@ export interface MessageProperties {
   /** Unix milliseconds. */
   readonly timestampMs: number;
   readonly expirationMs: number;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Where a message goes, and when there is nothing more to wait for. */
@@ -23,7 +24,7 @@ export async function publishConfirmed(
   { channel, lost, blocked }: Outlet,
   { exchange, queue, routingKey }: Topology,
   body: Buffer,
-  { messageId, timestampMs, expirationMs }: MessageProperties,
+  { messageId, timestampMs, expirationMs, headers }: MessageProperties,
 ): Promise<void> {
   let returned = false;
   const onReturn = (message: { properties: { messageId?: unknown } }) => {
@@ -52,6 +53,7 @@ export async function publishConfirmed(
         messageId,
         timestamp: Math.floor(timestampMs / 1000),
         expiration: String(expirationMs),
+        headers,
       },
       (error: unknown) =>
         error
