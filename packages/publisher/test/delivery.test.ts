@@ -10,7 +10,13 @@ import { unlooked } from "../src/watch.ts";
 
 /** A delivery to a broker that is as the test says, with what it was sent and what it confirmed: `sequence cause state`. */
 function start({ most = 100 } = {}) {
-  const broker = { isThere: true, refuses: false, sent: [] as string[], confirmed: [] as string[] };
+  const broker = {
+    isThere: true,
+    refuses: false,
+    isMute: false,
+    sent: [] as string[],
+    confirmed: [] as string[],
+  };
   let state: State = "up";
   let sinceMs = 0;
   let verdict = Promise.resolve();
@@ -35,6 +41,7 @@ function start({ most = 100 } = {}) {
       const told = `${sequence} ${cause} ${components.map((one) => one.state).join()}`;
       broker.sent.push(told);
       if (broker.refuses) throw new Error("refused");
+      if (broker.isMute) await new Promise(() => {});
       if (cause === "backfill") await verdict;
       broker.confirmed.push(told);
     },
@@ -206,6 +213,16 @@ describe("in the middle of a back-fill", () => {
     expect(performance.now() - startedMs).toBeLessThan(1_000);
     expect(lines).toEqual([{ level: 40, heartbeats: 51 - underWay, msg: "kept heartbeats were not sent" }]);
   });
+});
+
+test("a broker that does not answer is not sent more and more, and gets the goodbye all the same", async () => {
+  const { broker, delivery, lines } = start();
+  broker.isMute = true;
+  for (let count = 0; count < 50; count += 1) delivery.due("change");
+  expect(broker.sent.length).toBeLessThan(30);
+  await delivery.goodbye(10);
+  expect(broker.sent.at(-1)).toBe("51 goodbye up");
+  expect(lines[0]).toMatchObject({ cause: "no confirm in time", msg: "goodbye was not confirmed" });
 });
 
 test("a stop while the broker is away says nothing, and tells what is lost", async () => {
