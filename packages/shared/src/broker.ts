@@ -114,17 +114,18 @@ export function connectBroker(options: BrokerOptions): Broker {
     connection.on("blocked", (reason: unknown) => {
       clearTimeout(stable);
       outage.failed(`it takes no messages: ${String(reason)}`);
-      current?.blocked.abort(String(reason));
+      if (current?.connection === connection) current.blocked.abort(String(reason));
     });
     connection.on("unblocked", () => {
+      if (current?.connection !== connection) return;
       outage.recovered();
-      if (!current) return;
       current.blocked = new AbortController();
       options.onUnblocked?.();
     });
-    /** At once, so that nobody takes what was cut off for something else. */
+    /** At once, so that nobody takes what was cut off for something else. By then there may be another session. */
     function forget(): void {
-      if (current) lostAtMs = Date.now() - unheardMs(cause);
+      if (current?.connection !== connection) return;
+      lostAtMs = Date.now() - unheardMs(cause);
       current = undefined;
     }
     try {
