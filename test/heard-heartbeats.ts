@@ -7,7 +7,13 @@ export interface HeardHeartbeats {
   readonly messages: readonly ConsumeMessage[];
   /** Resolves when all that the broker had confirmed before is among the messages. */
   caughtUp(): Promise<void>;
+  /** Takes the binding away, and so what is published to nobody else is returned, until it is `bound` again. */
+  unbound(): Promise<void>;
+  bound(): Promise<void>;
 }
+
+const EXCHANGE = "my_topic_exchange";
+const ROUTING_KEY = "service.heartbeat";
 
 /** Listens from now on. */
 export async function heardHeartbeats(amqpUrl: string): Promise<HeardHeartbeats> {
@@ -16,9 +22,9 @@ export async function heardHeartbeats(amqpUrl: string): Promise<HeardHeartbeats>
   const connection = await connect(amqpUrl);
   onTestFinished(() => connection.close());
   const channel = await connection.createChannel();
-  await channel.assertExchange("my_topic_exchange", "topic");
+  await channel.assertExchange(EXCHANGE, "topic");
   const { queue } = await channel.assertQueue("", { exclusive: true });
-  await channel.bindQueue(queue, "my_topic_exchange", "service.heartbeat");
+  await channel.bindQueue(queue, EXCHANGE, ROUTING_KEY);
   function hear(message: ConsumeMessage | null): void {
     if (message?.properties.type === "mark") marks.push(message.properties.messageId);
     else if (message) messages.push(message);
@@ -31,5 +37,7 @@ export async function heardHeartbeats(amqpUrl: string): Promise<HeardHeartbeats>
       channel.sendToQueue(queue, Buffer.alloc(0), { type: "mark", messageId });
       await vi.waitFor(() => expect(marks).toContain(messageId), { timeout: 5_000 });
     },
+    unbound: async () => void (await channel.unbindQueue(queue, EXCHANGE, ROUTING_KEY)),
+    bound: async () => void (await channel.bindQueue(queue, EXCHANGE, ROUTING_KEY)),
   };
 }

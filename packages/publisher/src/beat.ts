@@ -1,52 +1,25 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
-import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 
 /** Changes that come right after one another share a heartbeat. */
 const LEAST_GAP_MS = 200;
-/** A heartbeat that was refused or not confirmed is sent again; without a connection this costs nothing. */
-const RETRY_MS = 2_000;
 
 export interface BeatOptions {
   readonly intervalMs: number;
-  /** Whether the broker is there; while it is not, that is told elsewhere. */
-  readonly canSend: () => boolean;
-  /** Composes the state of this moment and sends it; rejects when it was not confirmed. */
-  readonly send: (cause: "interval" | "change") => Promise<void>;
+  /** A heartbeat is due. */
+  readonly onDue: (cause: "interval" | "change") => void;
   readonly log: Logger;
 }
 
 export interface Beats {
-  /** A state changed: a heartbeat goes out at once. */
+  /** A state changed: a heartbeat is due at once. */
   changed(): void;
-  /** The broker is there again: what could not be sent is sent. */
-  connected(): void;
 }
 
-/**
- * Sends a heartbeat now, at every interval and at every change, until the signal is aborted. What failed is owed: it is
- * tried again, with the state of then, so that the newest state is always the next to arrive.
- */
-export function startBeats({ intervalMs, canSend, send, log }: BeatOptions, stopping: AbortSignal): Beats {
-  const outage = outageLog("publishing", log);
+/** Tells when a heartbeat is due: now, at every interval and at every change, until the signal is aborted. */
+export function startBeats({ intervalMs, onDue, log }: BeatOptions, stopping: AbortSignal): Beats {
   let hasChanged = false;
   let bell = new AbortController();
-
-  async function trySend(): Promise<boolean> {
-    if (!canSend()) return false;
-    const cause = hasChanged ? "change" : "interval";
-    hasChanged = false;
-    try {
-      await send(cause);
-      outage.recovered();
-      return true;
-    } catch (error) {
-      hasChanged ||= cause === "change";
-      outage.failed(errorText(error));
-      return false;
-    }
-  }
 
   /** Returns early when the bell was rung meanwhile, or had been rung before. */
   async function waitForBell(ms: number): Promise<void> {
@@ -55,13 +28,23 @@ export function startBeats({ intervalMs, canSend, send, log }: BeatOptions, stop
     bell = new AbortController();
   }
 
+  function beat(): void {
+    const cause = hasChanged ? "change" : "interval";
+    hasChanged = false;
+    try {
+      onDue(cause);
+    } catch (error) {
+      log.error({ err: error }, "heartbeat failed");
+    }
+  }
+
   async function run(): Promise<void> {
     let dueMs = performance.now();
     while (!stopping.aborted) {
-      const isSent = await trySend();
-      if (isSent) dueMs = nextDueMs(dueMs, performance.now(), intervalMs);
+      beat();
+      dueMs = nextDueMs(dueMs, performance.now(), intervalMs);
       await sleep(LEAST_GAP_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
-      await waitForBell(isSent ? dueMs - performance.now() : RETRY_MS);
+      await waitForBell(dueMs - performance.now());
     }
   }
 
@@ -71,7 +54,6 @@ export function startBeats({ intervalMs, canSend, send, log }: BeatOptions, stop
       hasChanged = true;
       bell.abort();
     },
-    connected: () => bell.abort(),
   };
 }
 

@@ -44,6 +44,14 @@ export function composeHeartbeat(boot: Boot, beat: Beat, targets: readonly Watch
   };
 }
 
+/** Whether two heartbeats of one boot tell the same states, each since the same time. */
+export function hasSameStates(a: Heartbeat, b: Heartbeat): boolean {
+  return a.components.every(({ state, sinceMs }, index) => {
+    const other = b.components[index];
+    return other?.state === state && other.sinceMs === sinceMs;
+  });
+}
+
 function components(targets: readonly WatchedTarget[], detail: Detail): ComponentReport[] {
   const groups = Map.groupBy(targets, ({ kind, name }) => `${kind}:${name}`);
   return [...groups.values()].map((group) => report(worstOf(group), detail));

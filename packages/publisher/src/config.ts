@@ -12,7 +12,6 @@ import {
   count,
   type Env,
   flag,
-  notYetSupported,
   oneOf,
   parseConfig,
   port,
@@ -82,6 +81,8 @@ export function readConfig(environment: Env) {
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
+    // Format 1 has no word for what comes late.
+    bufferHeartbeats: env.HEARTBEAT_FORMAT === "1" ? 0 : env.BUFFER_HEARTBEATS,
     sign:
       env.HEARTBEAT_SIGNING_KEY &&
       signer(env.HEARTBEAT_SIGNING_KEY, env.HEARTBEAT_SIGNING_KEY_ID ?? DEFAULT_KEY_ID),
@@ -110,7 +111,7 @@ const schema = z.object({
   ),
   HEARTBEAT_FORMAT: oneOf(["1", "2"], "2"),
   HEARTBEAT_DETAIL: oneOf(DETAILS, "code"),
-  BUFFER_HEARTBEATS: notYetSupported(),
+  BUFFER_HEARTBEATS: count(1440, 0, 100_000),
   HEARTBEAT_SIGNING_KEY: signingKey(),
   HEARTBEAT_SIGNING_KEY_ID: variable(
     "1 to 64 of A-Z a-z 0-9 _ . -",

@@ -77,3 +77,11 @@ test("no look is older than the heartbeat before the one that tells of it", () =
   expect(configOf({ PROBE_INTERVAL: "60" })).toMatchObject({ probeIntervalMs: 60_000, warnings: [] });
   expect(configOf({ PUBLISH_INTERVAL: "5" })).toMatchObject({ probeIntervalMs: 5_000, warnings: [] });
 });
+
+test.each([
+  { env: {}, kept: 1440 },
+  { env: { BUFFER_HEARTBEATS: "0" }, kept: 0 },
+  { env: { BUFFER_HEARTBEATS: "100", HEARTBEAT_FORMAT: "1" }, kept: 0 },
+])("with $env so many heartbeats are kept: $kept", ({ env, kept }) => {
+  expect(configOf(env).bufferHeartbeats).toBe(kept);
+});

@@ -29,15 +29,17 @@ export interface Broker {
   readonly connectedAtMs: number | undefined;
   /** Date.now() at or before the last word of the broker, 0 before the first session; undefined while there is one. */
   readonly awaySinceMs: number | undefined;
+  /** The broker's reason for taking no messages for now, as when it is low on memory; undefined while it takes them. */
+  readonly blockedBecause: string | undefined;
   /**
    * Publishes a persistent message and waits for the broker's confirm.
-   * Rejects when there is no session, when the message is refused or reaches no queue, and when no confirm comes in
-   * time. Then it may have arrived nevertheless: sending it again must do no harm.
+   * Rejects when there is no session, when the broker takes no messages, when this one is refused or reaches no queue,
+   * and when no confirm comes in time. Then it may have arrived nevertheless: sending it again must do no harm.
    */
   publish(body: Buffer, properties: MessageProperties): Promise<void>;
   /**
    * A channel of the caller's own on this connection, for what may be refused: a refusal closes that channel alone.
-   * Rejects when there is no session. It ends with the session; until then the caller has to close it.
+   * Rejects when there is no session, or when the broker does not listen to it for now. It ends with the session; until then the caller has to close it.
    */
   openChannel(): Promise<Channel>;
   /** Lets the session's release run, closes channel and connection in this order, within 1.5 s. Safe to call twice. */
@@ -52,8 +54,18 @@ export interface BrokerOptions {
   readonly log: Logger;
   /** Runs after each connect, the first and every later one, on a fresh channel; rejecting ends the session. */
   readonly open: (session: BrokerSession) => Promise<void>;
+  /** Runs when the broker takes messages again after an alarm. */
+  readonly onUnblocked?: () => void;
   /** Runs before an orderly close of the session, for what is still in hand. */
   readonly release?: () => Promise<void>;
+}
+
+interface Current {
+  readonly session: BrokerSession;
+  readonly connection: ChannelModel;
+  readonly openedAtMs: number;
+  /** Aborted, with the broker's words, when it takes no messages; replaced when it takes them again. */
+  blocked: AbortController;
 }
 
 /** Starts connecting and returns at once. There is one way to a session, for the first time and for every later one. */
@@ -61,7 +73,7 @@ export function connectBroker(options: BrokerOptions): Broker {
   const { settings, topology, log } = options;
   const closing = new AbortController();
   const outage = outageLog("broker", log);
-  let current: { session: BrokerSession; connection: ChannelModel; openedAtMs: number } | undefined;
+  let current: Current | undefined;
   let lostAtMs = 0;
   let notesLogged = "";
 
@@ -94,7 +106,28 @@ export function connectBroker(options: BrokerOptions): Broker {
     let stable: NodeJS.Timeout | undefined;
     // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
     connection.on("error", (error) => (cause = error));
-    connection.once("close", () => ended.abort());
+    connection.once("close", () => {
+      forget();
+      ended.abort();
+    });
+    // The reason is the broker's own, such as "low on memory". It does not read from this connection any more.
+    connection.on("blocked", (reason: unknown) => {
+      clearTimeout(stable);
+      outage.failed(`it takes no messages: ${String(reason)}`);
+      if (current?.connection === connection) current.blocked.abort(String(reason));
+    });
+    connection.on("unblocked", () => {
+      if (current?.connection !== connection) return;
+      outage.recovered();
+      current.blocked = new AbortController();
+      options.onUnblocked?.();
+    });
+    /** At once, so that nobody takes what was cut off for something else. By then there may be another session. */
+    function forget(): void {
+      if (current?.connection !== connection) return;
+      lostAtMs = Date.now() - unheardMs(cause);
+      current = undefined;
+    }
     try {
       if (closing.signal.aborted) return;
       const notes = (await ensureTopology(connection, topology)).join("; ");
@@ -103,13 +136,16 @@ export function connectBroker(options: BrokerOptions): Broker {
       const channel = await connection.createConfirmChannel();
       channel.on("error", (error) => (cause = error));
       // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
-      channel.once("close", () => void closeQuietly(connection));
+      channel.once("close", () => {
+        forget();
+        void closeQuietly(connection);
+      });
       const session: BrokerSession = {
         channel,
         lost: ended.signal,
         countMessages: (queue) => countMessages(connection, queue),
       };
-      current = { session, connection, openedAtMs: Date.now() };
+      current = { session, connection, openedAtMs: Date.now(), blocked: new AbortController() };
       await options.open(session);
       // A session that ends at once, as for want of a permission, is no end of the outage.
       if (outage.isOn) stable = setTimeout(() => outage.recovered(), STABLE_AFTER_MS);
@@ -121,11 +157,18 @@ export function connectBroker(options: BrokerOptions): Broker {
       throw cause ?? error;
     } finally {
       clearTimeout(stable);
-      if (current) lostAtMs = Date.now() - unheardMs(cause);
-      current = undefined;
+      forget();
       await closeQuietly(connection);
       ended.abort();
     }
+  }
+
+  /** @throws when there is no session, or the broker does not read what is sent in it */
+  function listening(): Current {
+    if (!current) throw new Error("the broker is not connected");
+    const { aborted, reason } = current.blocked.signal;
+    if (aborted) throw new Error(`the broker takes no messages: ${String(reason)}`);
+    return current;
   }
 
   const running = run();
@@ -137,14 +180,17 @@ export function connectBroker(options: BrokerOptions): Broker {
     get awaySinceMs() {
       return current ? undefined : lostAtMs;
     },
+    get blockedBecause() {
+      const signal = current?.blocked.signal;
+      return signal?.aborted ? String(signal.reason) : undefined;
+    },
     async publish(body, properties) {
-      if (!current) throw new Error("the broker is not connected");
-      await publishConfirmed(current.session, topology, body, properties);
+      const { session, blocked } = listening();
+      await publishConfirmed({ ...session, blocked: blocked.signal }, topology, body, properties);
       outage.recovered();
     },
     async openChannel() {
-      if (!current) throw new Error("the broker is not connected");
-      return await quietChannel(current.connection);
+      return await quietChannel(listening().connection);
     },
     async close() {
       closing.abort();

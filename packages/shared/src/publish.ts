@@ -1,4 +1,4 @@
-import type { BrokerSession } from "./broker.ts";
+import type { ConfirmChannel } from "amqplib";
 import type { Topology } from "./topology.ts";
 
 const CONFIRM_TIMEOUT_MS = 10_000;
@@ -11,9 +11,17 @@ export interface MessageProperties {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Where a message goes, and when there is nothing more to wait for. */
+export interface Outlet {
+  readonly channel: ConfirmChannel;
+  readonly lost: AbortSignal;
+  /** Aborted when the broker takes no messages for now. */
+  readonly blocked: AbortSignal;
+}
+
 /** @throws when the message is refused, returned as unroutable, or not confirmed in time */
 export async function publishConfirmed(
-  { channel, lost }: BrokerSession,
+  { channel, lost, blocked }: Outlet,
   { exchange, queue, routingKey }: Topology,
   body: Buffer,
   { messageId, timestampMs, expirationMs, headers }: MessageProperties,
@@ -27,6 +35,8 @@ export async function publishConfirmed(
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onLost = () => reject(new Error("the connection was lost before the confirm"));
   lost.addEventListener("abort", onLost);
+  const onBlocked = () => reject(new Error("the broker stopped to take messages before the confirm"));
+  blocked.addEventListener("abort", onBlocked);
   const timer = setTimeout(
     () => reject(new Error(`no confirm within ${CONFIRM_TIMEOUT_MS / 1000} s`)),
     CONFIRM_TIMEOUT_MS,
@@ -58,6 +68,7 @@ export async function publishConfirmed(
   } finally {
     clearTimeout(timer);
     lost.removeEventListener("abort", onLost);
+    blocked.removeEventListener("abort", onBlocked);
     channel.off("return", onReturn);
   }
 }

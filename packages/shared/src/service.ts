@@ -1,10 +1,17 @@
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger, pino } from "pino";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
 import { endProcess } from "./end-process.ts";
 
 /** Ends well within five seconds; Kubernetes and Docker wait longer before they kill. */
 const STOP_DEADLINE_MS = 4_500;
+
+/**
+ * For the log's last lines. pino writes what is left when the process exits, and where nobody reads it any more tries that
+ * for ever, unless it has noticed before.
+ */
+const LAST_LINES_MS = 50;
 
 export interface Service {
   readonly log: Logger;
@@ -65,6 +72,7 @@ export async function runService(
       log.warn({ err: error }, "release failed");
     }
   }
+  await sleep(LAST_LINES_MS);
   // What is left, such as a socket to a host that does not answer, must not keep the process.
   endProcess(exitCode);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { breakableProxy } from "../../../test/breakable-proxy.ts";
 import {
   closeConnections,
   freshBroker,
@@ -49,6 +50,49 @@ describe("publishing", () => {
   test("rejects while there is no connection", async () => {
     const { broker } = startSession({ ...(await freshBroker()).settings, amqpPort: 1 });
     await expect(broker.publish(Buffer.from("x"), properties)).rejects.toThrow("not connected");
+  });
+});
+
+describe("an alarm of the broker", () => {
+  test("ends what is in flight at once, and all that follows, until it is over", async () => {
+    const { settings } = await freshBroker();
+    const proxy = await breakableProxy({ host: settings.host, port: settings.amqpPort });
+    let unblocked = 0;
+    const { broker, lines } = startSession(
+      { ...settings, host: "127.0.0.1", amqpPort: proxy.port },
+      { onUnblocked: () => (unblocked += 1) },
+    );
+    await untilConnected(broker);
+    const startedMs = performance.now();
+    const inFlight = broker.publish(Buffer.from("in flight"), properties);
+    proxy.block("low on memory");
+    await expect(inFlight).rejects.toThrow("before the confirm");
+    expect(broker.blockedBecause).toBe("low on memory");
+    expect(broker.connectedAtMs).toBeDefined();
+    await expect(broker.publish(Buffer.from("x"), properties)).rejects.toThrow("takes no messages");
+    await expect(broker.openChannel()).rejects.toThrow("takes no messages");
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(lines.join()).toContain("it takes no messages: low on memory");
+    proxy.unblock();
+    await vi.waitFor(() => expect(broker.blockedBecause).toBeUndefined());
+    expect(unblocked).toBe(1);
+    await broker.publish(Buffer.from("again"), properties);
+    expect(lines).toHaveLength(1);
+  });
+
+  test("ends with its connection", async () => {
+    const { settings } = await freshBroker();
+    const proxy = await breakableProxy({ host: settings.host, port: settings.amqpPort });
+    const { broker } = startSession({ ...settings, host: "127.0.0.1", amqpPort: proxy.port });
+    await untilConnected(broker);
+    proxy.block("low on disk");
+    await vi.waitFor(() => expect(broker.blockedBecause).toBe("low on disk"));
+    proxy.cut();
+    await vi.waitFor(() => expect(broker.connectedAtMs).toBeUndefined());
+    expect(broker.blockedBecause).toBeUndefined();
+    proxy.mend();
+    await untilConnected(broker);
+    await broker.publish(Buffer.from("again"), properties);
   });
 });
 

@@ -35,6 +35,18 @@ test("a signal releases in reverse order and ends with 0", async () => {
   expect((await child.output).trim().split("\n")).toEqual(["ready", "second", "first"]);
 });
 
+test("a log that nobody reads any more does not keep a service from ending", async () => {
+  const child = start(`
+    onStop(() => log.warn("one line"));
+    onStop(() => log.warn("and another"));
+    console.log("ready");`);
+  await once(child.stdout ?? child, "data");
+  child.output.catch(() => {}); // it is cut off
+  child.stdout?.destroy();
+  child.kill("SIGTERM");
+  expect(await exitCode(child)).toBe(0);
+});
+
 test("a failing release does not keep the others from running", async () => {
   const child = start(`
     onStop(() => console.log("first"));

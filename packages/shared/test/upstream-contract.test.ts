@@ -125,6 +125,15 @@ describe("whatever a publisher has to tell", () => {
   );
 });
 
+test("upstream's subscriber writes nothing for what comes late, whatever it tells", () => {
+  fc.assert(
+    fc.property(heartbeats, (heartbeat) => {
+      const backfill = { ...heartbeat, cause: "backfill", hosts: [], queues: [], services: [] } as const;
+      expect(upstreamTakesIn(encodeHeartbeat(backfill, 2))).toEqual({});
+    }),
+  );
+});
+
 test("upstream's subscriber, as it is mirrored here, takes in what upstream sent", () => {
   const names = captured.flatMap((line) => Object.keys(upstreamTakesIn(Buffer.from(line))));
   expect(names).toContain("service:mq-interceptor:not_ok");

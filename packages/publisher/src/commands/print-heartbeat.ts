@@ -43,9 +43,9 @@ export function printHeartbeatCommand(env: Env): Command {
         },
         stopping.signal,
       );
-      const nextMessage = heartbeatMessages({ ...config, targets: watch.targets });
+      const messages = heartbeatMessages({ ...config, targets: watch.targets });
       await Promise.race([watch.firstLook, sleep(MAX_TIMEOUTS * config.probeTimeoutMs)]);
-      process.stdout.write(nextMessage("interval").body);
+      process.stdout.write(messages.message(messages.next("interval")).body);
       stopping.abort();
       void broker?.close(); // the process ends without waiting for it
       return 0;
