@@ -18,6 +18,12 @@ function configOf(env: Record<string, string>) {
   return readConfig({ PUBLISHER_CONFIG_PATH: path, ...env });
 }
 
+/** Where the management API is expected, for each address of the broker. */
+const managementsOf = (env: Record<string, string>) => {
+  const { broker, management } = configOf(env);
+  return broker.map(management);
+};
+
 test.each([
   { env: {}, url: "http://localhost:15672", serverName: "localhost" },
   {
@@ -54,7 +60,7 @@ test.each([
     serverName: "fd00::7",
   },
 ])("the management API at $url is expected to be $serverName", ({ env, url, serverName }) => {
-  expect(configOf(env).management).toMatchObject({ url, tls: { serverName } });
+  expect(managementsOf(env)).toMatchObject([{ url, tls: { serverName } }]);
 });
 
 test("certificates where nothing speaks TLS are warned about, and used for a management API by https", () => {
@@ -64,8 +70,8 @@ test("certificates where nothing speaks TLS are warned about, and used for a man
   expect(configOf({ ...env, RABBITMQ_TLS: "true" }).warnings).toEqual([]);
   const { warnings, management, broker } = configOf({ ...env, RABBITMQ_MANAGEMENT_URL: "https://mq:15671" });
   expect(warnings).toEqual([]);
-  expect(broker.tls).toBeUndefined();
-  expect(management.tls.ca?.path).toBe(certPath);
+  expect(broker[0].tls).toBeUndefined();
+  expect(management(broker[0]).tls.ca?.path).toBe(certPath);
 });
 
 test("no look is older than the heartbeat before the one that tells of it", () => {

@@ -46,14 +46,9 @@ function problems(schema: z.ZodType, env: Env): string {
 describe("broker variables", () => {
   test("have upstream's defaults", () => {
     const env = parseConfig(brokerSchema, {}, options);
-    expect(brokerSettings(env)).toEqual({
-      host: "localhost",
-      amqpPort: 5672,
-      user: "guest",
-      password: "guest",
-      vhost: "/",
-      tls: undefined,
-    });
+    expect(brokerSettings(env)).toEqual([
+      { host: "localhost", amqpPort: 5672, user: "guest", password: "guest", vhost: "/", tls: undefined },
+    ]);
     expect(env).toMatchObject({
       RABBITMQ_EXCHANGE: "my_topic_exchange",
       RABBITMQ_QUEUE: "my_queue",
@@ -68,7 +63,7 @@ describe("broker variables", () => {
       { RABBITMQ_TLS: "True", RABBITMQ_PORT: "5671", RABBITMQ_HOST: "mq" },
       options,
     );
-    expect(brokerSettings(env)).toMatchObject({ amqpPort: 5671, tls: { serverName: "mq", ca: undefined } });
+    expect(brokerSettings(env)).toMatchObject([{ amqpPort: 5671, tls: { serverName: "mq", ca: undefined } }]);
   });
 
   test("an empty routing key stands for the queue's name", () => {

@@ -80,7 +80,7 @@ async function manage(method: "PUT" | "DELETE", path: string, body: object = {})
 export function startSession(settings: BrokerSettings, options: Partial<BrokerOptions> = {}) {
   const lines: string[] = [];
   const broker = connectBroker({
-    settings,
+    settings: [settings],
     topology,
     connectionName: `test ${settings.vhost}`,
     log: pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }),

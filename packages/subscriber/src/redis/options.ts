@@ -1,6 +1,7 @@
+import type { Address } from "@pipeline-heartbeat/shared/address.ts";
 import type { Endpoint } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { tlsChecks } from "@pipeline-heartbeat/shared/tls.ts";
-import type { Address, RedisSettings } from "../redis-config.ts";
+import type { RedisSettings } from "../redis-config.ts";
 
 export interface RedisProblems {
   /** There is no connection, and this is why. */

@@ -1,7 +1,8 @@
+import type { Address } from "@pipeline-heartbeat/shared/address.ts";
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { Redis } from "ioredis";
-import type { Address, RedisSettings, ServersOf } from "../redis-config.ts";
+import type { RedisSettings, ServersOf } from "../redis-config.ts";
 import {
   addressOf,
   COMMAND_TIMEOUT_MS,
