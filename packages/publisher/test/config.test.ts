@@ -63,6 +63,33 @@ test.each([
   expect(managementsOf(env)).toMatchObject([{ url, tls: { serverName } }]);
 });
 
+test.each([
+  {
+    env: { RABBITMQ_HOST: "a,fd00::7,b:5" },
+    apis: ["http://a:15672 a", "http://[fd00::7]:15672 fd00::7", "http://b:15672 b"],
+    isOurBrokers: true,
+  },
+  {
+    env: { RABBITMQ_HOST: "a,b", RABBITMQ_TLS: "true", RABBITMQ_SERVER_NAME: "mq.example" },
+    apis: ["https://a:15671 mq.example", "https://b:15671 mq.example"],
+    isOurBrokers: true,
+  },
+  {
+    env: { RABBITMQ_HOST: "a,b", RABBITMQ_MANAGEMENT_URL: "https://b:1" },
+    apis: ["https://b:1 b", "https://b:1 b"],
+    isOurBrokers: false,
+  },
+  {
+    env: { RABBITMQ_HOST: "a,b", RABBITMQ_SERVER_NAME: "mq.example", RABBITMQ_MANAGEMENT_URL: "https://b:1" },
+    apis: ["https://b:1 mq.example", "https://b:1 mq.example"],
+    isOurBrokers: false,
+  },
+  { env: { RABBITMQ_HOST: "a" }, apis: ["http://a:15672 a"], isOurBrokers: false },
+])("of several brokers each has its own API unless one is named: $env", ({ env, apis, isOurBrokers }) => {
+  expect(managementsOf(env).map(({ url, tls }) => `${url} ${tls.serverName}`)).toEqual(apis);
+  expect(configOf(env).isManagementOfOurBroker).toBe(isOurBrokers);
+});
+
 test("certificates where nothing speaks TLS are warned about, and used for a management API by https", () => {
   const { certPath } = createAuthority(temporaryFolder(), { name: "site-ca" });
   const env = { RABBITMQ_CA_CERT_PATH: certPath };
