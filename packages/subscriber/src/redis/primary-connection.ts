@@ -42,7 +42,10 @@ export function connectPrimary(
   redis.on("sentinelError", (error: unknown) => {
     const text = error instanceof Error ? error.message : "";
     const [, key, word] = /sentinel (\S+) (?:because (.*)|successfully, but)/s.exec(text) ?? [];
-    if (key !== undefined) words.set(key, word ?? "does not know it");
+    // Most sentinels have no password: ioredis would complain on stderr each time that one is given in vain.
+    const isPasswordWanted = word?.startsWith("NOAUTH") && redis.options.sentinelPassword === undefined;
+    if (isPasswordWanted && settings.password !== undefined) redis.options.sentinelPassword = settings.password;
+    else if (key !== undefined) words.set(key, word ?? "does not know it");
   });
   const tellOfSentinels = oneAtATime(async () => {
     const reasons = await unreachable(
