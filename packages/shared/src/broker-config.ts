@@ -96,13 +96,14 @@ interface HostAddress {
 
 /** At least one host, each with a port or without. */
 function hosts(fallback: string) {
-  const parse = (list: string): readonly [HostAddress, ...HostAddress[]] | undefined => {
-    const [first, ...others] = list.split(",").map((item) => hostAddress(item.trim()));
-    return first && others.every((one) => one !== undefined) ? [first, ...others] : undefined;
-  };
   const expected =
     "a host or host:port, or several with commas between them and none empty; an IPv6 address with a port in brackets";
-  return variable(expected, parse, [{ host: fallback, port: undefined }] as const);
+  return variable(expected, hostAddresses, [{ host: fallback, port: undefined }] as const);
+}
+
+function hostAddresses(list: string): readonly [HostAddress, ...HostAddress[]] | undefined {
+  const [first, ...others] = list.split(",").map((item) => hostAddress(item.trim()));
+  return first && others.every((one) => one !== undefined) ? [first, ...others] : undefined;
 }
 
 function hostAddress(text: string): HostAddress | undefined {

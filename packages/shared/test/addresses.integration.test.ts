@@ -33,8 +33,8 @@ function startAt(...addresses: BrokerAddresses) {
   const { broker, lines } = startSession(addresses[0], { settings: addresses }, "info");
   const words = () =>
     lines.map((line): string => {
-      const { level, msg, cause, port }: Record<string, unknown> = JSON.parse(line);
-      return [level, msg, cause ?? port].filter((part) => part !== undefined).join(" ");
+      const { level, msg, cause, port }: Record<string, string> = JSON.parse(line);
+      return `${level} ${msg} ${cause ?? port ?? ""}`.trimEnd();
     });
   const untilAt = async (port: number) =>
     await vi.waitFor(() => {

@@ -44,7 +44,8 @@ export function connectPrimary(
     const [, key, word] = /sentinel (\S+) (?:because (.*)|successfully, but)/s.exec(text) ?? [];
     // Most sentinels have no password: ioredis would complain on stderr each time that one is given in vain.
     const isPasswordWanted = word?.startsWith("NOAUTH") && redis.options.sentinelPassword === undefined;
-    if (isPasswordWanted && settings.password !== undefined) redis.options.sentinelPassword = settings.password;
+    if (isPasswordWanted && settings.password !== undefined)
+      redis.options.sentinelPassword = settings.password;
     else if (key !== undefined) words.set(key, word ?? "does not know it");
   });
   const tellOfSentinels = oneAtATime(async () => {
