@@ -120,11 +120,12 @@ export function connectBroker(options: BrokerOptions): Broker {
       address = next;
       await options.open(session);
       // A session that ends at once, as for want of a permission, is no end of the outage.
+      const wasAway = outage.isOn;
+      if (!wasAway) tellWhere();
       stable = setTimeout(() => {
         failures = 0;
-        recovered();
+        if (wasAway) recovered();
       }, STABLE_AFTER_MS);
-      if (!outage.isOn) tellWhere();
       if (!ended.signal.aborted) await once(ended.signal, "abort");
       if (cause !== undefined) throw cause;
     } catch (error) {
