@@ -28,9 +28,10 @@ export function configOf(side: Side, env: Readonly<Record<string, string>>) {
   if (side === "subscriber") {
     const { broker, redis, http, warnings } = readSubscriberConfig(env);
     if (redis.servers.kind !== "server") throw new Error("expected one Redis server");
-    return { ports: [broker.amqpPort, redis.servers.address.port], http, warnings };
+    return { ports: [broker[0].amqpPort, redis.servers.address.port], http, warnings };
   }
   const { broker, management, targets, http, warnings } = readPublisherConfig(env);
   const hosts = targets.hosts.map(({ port }) => port);
-  return { ports: [broker.amqpPort, Number(new URL(management.url).port), ...hosts], http, warnings };
+  const api = new URL(management(broker[0]).url);
+  return { ports: [broker[0].amqpPort, Number(api.port), ...hosts], http, warnings };
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { GUEST, type RabbitmqAddress } from "./addresses.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { checkRabbitmq, untilReady } from "./ready.ts";
-import { startServer, temporaryFolder } from "./server-process.ts";
+import { type ServerProcess, startServer, temporaryFolder } from "./server-process.ts";
 import { started, type Started } from "./started.ts";
 
 export interface RabbitmqPrograms {
@@ -22,11 +22,21 @@ interface Node {
   readonly epmdPort: number;
 }
 
+/** What becomes of it by accident, or by its own command line. */
+export interface LocalRabbitmq extends Started<RabbitmqAddress> {
+  /** Ends it as `kill -9` does; what it has on its disk stays. */
+  kill(): Promise<void>;
+  /** Starts it again after a `kill`, with all that it had; resolves when it is ready. */
+  restart(): Promise<void>;
+  /** Variables with which rabbitmqctl finds it. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** Starts a RabbitMQ with the management plugin that shares nothing with the machine's own. */
 export async function startLocalRabbitmq(
   { rabbitmqServer, epmd }: RabbitmqPrograms,
   signal: AbortSignal,
-): Promise<Started<RabbitmqAddress>> {
+): Promise<LocalRabbitmq> {
   return onFreePorts(4, async ([amqpPort = 0, managementPort = 0, distributionPort = 0, epmdPort = 0]) => {
     await using releases = new AsyncDisposableStack();
     const folder = await temporaryFolder();
@@ -43,12 +53,23 @@ export async function startLocalRabbitmq(
     releases.defer(mapper.stop);
     await untilReady({ name: "epmd", check: () => tryConnect(epmdPort), signal, failed: mapper.failed });
 
-    const server = startServer({ name: "rabbitmq", program: rabbitmqServer, args: [], env }, folder);
-    releases.defer(server.stop);
     const address = { host: "127.0.0.1", amqpPort, managementPort, ...GUEST };
     const check = (signal: AbortSignal) => checkRabbitmq(address, signal, name);
-    await untilReady({ name: "rabbitmq", check, signal, failed: server.failed, logTail: server.logTail });
-    return started(address, releases);
+    const start = () => startServer({ name: "rabbitmq", program: rabbitmqServer, args: [], env }, folder);
+    const ready = ({ failed, logTail }: ServerProcess) =>
+      untilReady({ name: "rabbitmq", check, signal, failed, logTail });
+    let server = start();
+    releases.defer(() => server.stop());
+    await ready(server);
+    return {
+      ...started(address, releases),
+      env,
+      kill: () => server.stop(),
+      async restart() {
+        server = start();
+        await ready(server);
+      },
+    };
   });
 }
 

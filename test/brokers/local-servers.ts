@@ -24,7 +24,8 @@ export async function startLocalServers(
   );
 }
 
-async function findOrInstall(say: Say): Promise<Programs> {
+/** @throws with what to install, where that cannot be done here */
+export async function findOrInstall(say: Say): Promise<Programs> {
   const found = await find();
   if (isComplete(found)) return found;
   const missing = missingPackages(found);

@@ -1,4 +1,6 @@
+import { addressText } from "@pipeline-heartbeat/shared/address.ts";
 import {
+  type BrokerSettings,
   brokerSecrets,
   brokerSettings,
   brokerTls,
@@ -48,18 +50,20 @@ export function readConfig(environment: Env) {
     checks: [clientCertificateCheck, signedFormatCheck],
   });
   const publishIntervalMs = env.PUBLISH_INTERVAL;
-  const broker = brokerSettings(env);
   return {
     site: env.HEARTBEAT_SITE,
-    broker,
+    broker: brokerSettings(env),
     topology: brokerTopology(env, "publisher"),
-    management: {
-      url: managementUrl(env),
-      user: broker.user,
-      password: broker.password,
-      vhost: broker.vhost,
-      tls: managementTls(env),
-    },
+    /** The management API of the broker at this address. */
+    management: ({ host, user, password, vhost }: BrokerSettings) => ({
+      url: env.RABBITMQ_MANAGEMENT_URL ?? managementUrl(env, host),
+      user,
+      password,
+      vhost,
+      tls: managementTls(env, host),
+    }),
+    /** Then it is another one whenever the broker is. */
+    isManagementOfOurBroker: env.RABBITMQ_MANAGEMENT_URL === undefined && env.RABBITMQ_HOST.length > 1,
     consumerSource: env.RABBITMQ_CONSUMER_SOURCE,
     targets: env.PUBLISHER_CONFIG_PATH.targets,
     warnings: [
@@ -71,7 +75,7 @@ export function readConfig(environment: Env) {
       ...(env.HEARTBEAT_SIGNING_KEY_ID !== undefined && !env.HEARTBEAT_SIGNING_KEY
         ? ["HEARTBEAT_SIGNING_KEY_ID: is set without HEARTBEAT_SIGNING_KEY: nothing is signed"]
         : []),
-      ...unusedTls(env, managementUrl(env).startsWith("https:")),
+      ...unusedTls(env, env.RABBITMQ_MANAGEMENT_URL?.startsWith("https:")),
     ],
     publishIntervalMs,
     publishOnChange: env.PUBLISH_ON_CHANGE,
@@ -152,19 +156,19 @@ function signedFormatCheck(env: Env): string | undefined {
 
 type Variables = z.output<typeof schema>;
 
-function managementUrl(env: Variables): string {
-  if (env.RABBITMQ_MANAGEMENT_URL !== undefined) return env.RABBITMQ_MANAGEMENT_URL;
-  const host = env.RABBITMQ_HOST.includes(":") ? `[${env.RABBITMQ_HOST}]` : env.RABBITMQ_HOST;
+function managementUrl(env: Variables, host: string): string {
   const [protocol, standardPort] = env.RABBITMQ_TLS ? ["https", 15_671] : ["http", 15_672];
-  return `${protocol}://${host}:${env.RABBITMQ_MANAGEMENT_PORT ?? standardPort}`;
+  return `${protocol}://${addressText({ host, port: env.RABBITMQ_MANAGEMENT_PORT ?? standardPort })}`;
 }
 
 /** Whether it is used depends on the URL alone. A host of its own has a name of its own. */
-function managementTls(env: Variables): TlsSettings {
-  const tls = brokerTls(env);
+function managementTls(env: Variables, brokerHost: string): TlsSettings {
   const url = env.RABBITMQ_MANAGEMENT_URL;
-  const host = url === undefined ? env.RABBITMQ_HOST : endpointOf(url, tls).host;
-  return host === env.RABBITMQ_HOST ? tls : { ...tls, serverName: host };
+  if (url === undefined) return brokerTls(env, brokerHost);
+  const { host } = endpointOf(url, undefined);
+  const tls = brokerTls(env, host);
+  const isBroker = env.RABBITMQ_HOST.some((broker) => broker.host === host);
+  return isBroker ? tls : { ...tls, serverName: host };
 }
 
 function httpOrigin(text: string): string | undefined {

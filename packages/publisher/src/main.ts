@@ -32,7 +32,8 @@ await runProgram(
       healthcheck: healthcheckCommand(env, publisherHttp),
     },
     variables: {
-      RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
+      RABBITMQ_HOST:
+        "the broker (localhost), or several with commas; with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
       RABBITMQ_EXCHANGE: "where heartbeats are published (my_topic_exchange)",
       RABBITMQ_ROUTING_KEY: "the key they are published with (service.heartbeat)",
       PUBLISHER_CONFIG_PATH: "what is watched (/publisher_config.json)",

@@ -18,6 +18,12 @@ function configOf(env: Record<string, string>) {
   return readConfig({ PUBLISHER_CONFIG_PATH: path, ...env });
 }
 
+/** Where the management API is expected, for each address of the broker. */
+const managementsOf = (env: Record<string, string>) => {
+  const { broker, management } = configOf(env);
+  return broker.map(management);
+};
+
 test.each([
   { env: {}, url: "http://localhost:15672", serverName: "localhost" },
   {
@@ -54,7 +60,34 @@ test.each([
     serverName: "fd00::7",
   },
 ])("the management API at $url is expected to be $serverName", ({ env, url, serverName }) => {
-  expect(configOf(env).management).toMatchObject({ url, tls: { serverName } });
+  expect(managementsOf(env)).toMatchObject([{ url, tls: { serverName } }]);
+});
+
+test.each([
+  {
+    env: { RABBITMQ_HOST: "a,fd00::7,b:5" },
+    apis: ["http://a:15672 a", "http://[fd00::7]:15672 fd00::7", "http://b:15672 b"],
+    isOurBrokers: true,
+  },
+  {
+    env: { RABBITMQ_HOST: "a,b", RABBITMQ_TLS: "true", RABBITMQ_SERVER_NAME: "mq.example" },
+    apis: ["https://a:15671 mq.example", "https://b:15671 mq.example"],
+    isOurBrokers: true,
+  },
+  {
+    env: { RABBITMQ_HOST: "a,b", RABBITMQ_MANAGEMENT_URL: "https://b:1" },
+    apis: ["https://b:1 b", "https://b:1 b"],
+    isOurBrokers: false,
+  },
+  {
+    env: { RABBITMQ_HOST: "a,b", RABBITMQ_SERVER_NAME: "mq.example", RABBITMQ_MANAGEMENT_URL: "https://b:1" },
+    apis: ["https://b:1 mq.example", "https://b:1 mq.example"],
+    isOurBrokers: false,
+  },
+  { env: { RABBITMQ_HOST: "a" }, apis: ["http://a:15672 a"], isOurBrokers: false },
+])("of several brokers each has its own API unless one is named: $env", ({ env, apis, isOurBrokers }) => {
+  expect(managementsOf(env).map(({ url, tls }) => `${url} ${tls.serverName}`)).toEqual(apis);
+  expect(configOf(env).isManagementOfOurBroker).toBe(isOurBrokers);
 });
 
 test("certificates where nothing speaks TLS are warned about, and used for a management API by https", () => {
@@ -64,8 +97,8 @@ test("certificates where nothing speaks TLS are warned about, and used for a man
   expect(configOf({ ...env, RABBITMQ_TLS: "true" }).warnings).toEqual([]);
   const { warnings, management, broker } = configOf({ ...env, RABBITMQ_MANAGEMENT_URL: "https://mq:15671" });
   expect(warnings).toEqual([]);
-  expect(broker.tls).toBeUndefined();
-  expect(management.tls.ca?.path).toBe(certPath);
+  expect(broker[0].tls).toBeUndefined();
+  expect(management(broker[0]).tls.ca?.path).toBe(certPath);
 });
 
 test("no look is older than the heartbeat before the one that tells of it", () => {

@@ -44,6 +44,7 @@ function start(options: Partial<ConsumersOptions>) {
     queues: [ingest],
     source: "management",
     management: scripted(),
+    isManagementOfOurBroker: false,
     openChannel: () => Promise.reject(new Error("the broker is not connected")),
     patienceMs: 20,
     brokerConnectedAtMs: () => 0,

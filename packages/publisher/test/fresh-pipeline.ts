@@ -117,6 +117,7 @@ export async function probeIn({ vhost, queues, source = "auto", credentials, url
     queues,
     source,
     management: api,
+    isManagementOfOurBroker: false,
     openChannel: () => openChannel(connection),
     patienceMs: 2_500,
     brokerConnectedAtMs: () => 0,

@@ -1,10 +1,14 @@
+import { isIPv6 } from "node:net";
 import * as z from "zod";
+import { parseAddress } from "./address.ts";
 import { flag, oneOf, optionalText, port, text, variable } from "./config.ts";
 import { certificateFile, keyPairCheck, privateKeyFile } from "./pem-file.ts";
 import type { TlsSettings } from "./tls.ts";
 import type { Declare, Topology } from "./topology.ts";
 
+/** How to reach the broker at one of its addresses. */
 export interface BrokerSettings {
+  /** A name or an address, an IPv6 address without brackets. */
   readonly host: string;
   readonly amqpPort: number;
   readonly user: string;
@@ -13,11 +17,14 @@ export interface BrokerSettings {
   readonly tls: TlsSettings | undefined;
 }
 
+/** One for each address, in the order in which they are tried. */
+export type BrokerAddresses = readonly [BrokerSettings, ...BrokerSettings[]];
+
 const DECLARE: readonly Declare[] = ["all", "queue", "none"];
 
 /** The RABBITMQ_ variables that both services read. */
 export const brokerVariables = {
-  RABBITMQ_HOST: text("localhost"),
+  RABBITMQ_HOST: hosts("localhost"),
   RABBITMQ_PORT: port(5672),
   RABBITMQ_TLS: flag(false),
   RABBITMQ_TLS_PORT: port(5671),
@@ -40,15 +47,18 @@ export const brokerSecrets = ["RABBITMQ_PASS"];
 
 export const clientCertificateCheck = keyPairCheck("RABBITMQ_CLIENT_CERT_PATH", "RABBITMQ_CLIENT_KEY_PATH");
 
-export function brokerSettings(env: BrokerVariables): BrokerSettings {
-  return {
-    host: env.RABBITMQ_HOST,
-    amqpPort: env.RABBITMQ_TLS ? env.RABBITMQ_TLS_PORT : env.RABBITMQ_PORT,
+export function brokerSettings(env: BrokerVariables): BrokerAddresses {
+  const standardPort = env.RABBITMQ_TLS ? env.RABBITMQ_TLS_PORT : env.RABBITMQ_PORT;
+  const settingsOf = ({ host, port = standardPort }: HostAddress): BrokerSettings => ({
+    host,
+    amqpPort: port,
     user: env.RABBITMQ_USER,
     password: env.RABBITMQ_PASS,
     vhost: env.RABBITMQ_VHOST,
-    tls: env.RABBITMQ_TLS ? brokerTls(env) : undefined,
-  };
+    tls: env.RABBITMQ_TLS ? brokerTls(env, host) : undefined,
+  });
+  const [first, ...others] = env.RABBITMQ_HOST;
+  return [settingsOf(first), ...others.map(settingsOf)];
 }
 
 /** An empty routing key stands for the queue's name, as in upstream's publisher. */
@@ -62,12 +72,12 @@ export function brokerTopology(env: BrokerVariables, end: Topology["end"]): Topo
   };
 }
 
-export function brokerTls(env: BrokerVariables): TlsSettings {
+export function brokerTls(env: BrokerVariables, host: string): TlsSettings {
   return {
     ca: env.RABBITMQ_CA_CERT_PATH,
     cert: env.RABBITMQ_CLIENT_CERT_PATH,
     key: env.RABBITMQ_CLIENT_KEY_PATH,
-    serverName: env.RABBITMQ_SERVER_NAME ?? env.RABBITMQ_HOST,
+    serverName: env.RABBITMQ_SERVER_NAME ?? host,
   };
 }
 
@@ -76,6 +86,28 @@ export function unusedTls(env: BrokerVariables, isUsedElsewhere = false): string
   if (env.RABBITMQ_TLS || isUsedElsewhere) return [];
   if (!env.RABBITMQ_CA_CERT_PATH && !env.RABBITMQ_CLIENT_CERT_PATH) return [];
   return ["certificates are set for RabbitMQ, but RABBITMQ_TLS is not true: the connection is not encrypted"];
+}
+
+interface HostAddress {
+  readonly host: string;
+  /** Undefined: the standard one. */
+  readonly port: number | undefined;
+}
+
+/** At least one host, each with a port or without. */
+function hosts(fallback: string) {
+  const expected =
+    "a host or host:port, or several with commas between them and none empty; an IPv6 address with a port in brackets";
+  return variable(expected, hostAddresses, [{ host: fallback, port: undefined }] as const);
+}
+
+function hostAddresses(list: string): readonly [HostAddress, ...HostAddress[]] | undefined {
+  const [first, ...others] = list.split(",").map((item) => hostAddress(item.trim()));
+  return first && others.every((one) => one !== undefined) ? [first, ...others] : undefined;
+}
+
+function hostAddress(text: string): HostAddress | undefined {
+  return isIPv6(text) ? { host: text, port: undefined } : parseAddress(text, undefined);
 }
 
 /**

@@ -1,15 +1,20 @@
 import { type Channel, type ChannelModel, connect } from "amqplib";
-import type { BrokerSettings } from "./broker-config.ts";
+import type { BrokerAddresses, BrokerSettings } from "./broker-config.ts";
+import { brokerProblem } from "./broker-problem.ts";
 import { tlsOptions } from "./tls.ts";
 
 /** A dead connection is noticed after two to three of these. */
 const AMQP_HEARTBEAT_S = 10;
 const MOST_MISSED_HEARTBEATS = 3;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** An address that does not answer keeps us from the others; a slow one is waited for when they have failed as well. */
+const FIRST_ROUND_TIMEOUT_MS = 3_000;
 
 interface LookingConnection {
   /** Date.now() when it was connected; undefined while it is not. */
   readonly connectedAtMs: number | undefined;
+  /** Where it is connected; the first address while it is not. */
+  readonly address: BrokerSettings;
   /** Rejects when there is no connection. */
   openChannel(): Promise<Channel>;
   /** Never rejects. */
@@ -17,49 +22,95 @@ interface LookingConnection {
 }
 
 /**
- * One connection for looking only: nothing is declared, and it does not come back. Returns at once; connecting goes on
- * beside.
+ * One connection for looking only, to the first address that lets us in: nothing is declared, and it does not come back.
+ * Returns at once; connecting goes on beside.
  */
-export function connectToLook(settings: BrokerSettings, connectionName: string): LookingConnection {
+export function connectToLook(addresses: BrokerAddresses, connectionName: string): LookingConnection {
   let connectedAtMs: number | undefined;
-  const dialling = dial(settings, connectionName).then((connection) => {
-    connection.on("error", () => {}); // whoever asks is told
-    connection.once("close", () => (connectedAtMs = undefined));
-    connectedAtMs = Date.now();
-    return connection;
-  });
+  let [address] = addresses;
+  const closing = new AbortController();
+
+  async function dialInTurn(): Promise<ChannelModel> {
+    const problems: string[] = [];
+    for (const settings of addresses) {
+      const timeoutMs = connectTimeoutMs(problems.length, addresses.length);
+      try {
+        const connection = await dial(settings, connectionName, timeoutMs, closing.signal);
+        connection.on("error", () => {}); // whoever asks is told
+        connection.once("close", () => (connectedAtMs = undefined));
+        connectedAtMs = Date.now();
+        address = settings;
+        return connection;
+      } catch (error) {
+        problems.push(await brokerProblem(error, settings));
+      }
+    }
+    throw new Error(problems.join("; "));
+  }
+
+  const dialling = dialInTurn();
   // Without a connection there is nothing to tell but to those who ask.
   dialling.catch(() => {});
   return {
     get connectedAtMs() {
       return connectedAtMs;
     },
+    get address() {
+      return address;
+    },
     openChannel: async () => await quietChannel(await dialling),
-    close: async () => await dialling.then(closeQuietly, () => {}), // there was none
+    async close() {
+      closing.abort();
+      await dialling.then(closeQuietly, () => {}); // there was none
+    },
   };
 }
 
-/** Rejects when there is no connection within 10 s, or when the broker refuses it. */
-export async function dial(settings: BrokerSettings, connectionName: string): Promise<ChannelModel> {
+/** For an attempt after so many that failed: 10 s, but for the first at each of several addresses. */
+export function connectTimeoutMs(failures: number, addresses: number): number {
+  return addresses > 1 && failures < addresses ? FIRST_ROUND_TIMEOUT_MS : CONNECT_TIMEOUT_MS;
+}
+
+/** Rejects when there is no connection within the time, when the broker refuses it, or when the signal is aborted. */
+export async function dial(
+  settings: BrokerSettings,
+  connectionName: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<ChannelModel> {
   const { host, amqpPort, user, password, vhost, tls } = settings;
-  return await connect(
-    {
-      protocol: tls ? "amqps" : "amqp",
-      hostname: host,
-      port: amqpPort,
-      username: user,
-      password,
-      // amqplib decodes it, also when it does not come out of a URL.
-      vhost: encodeURIComponent(vhost),
-      heartbeat: AMQP_HEARTBEAT_S,
-    },
-    {
-      timeout: CONNECT_TIMEOUT_MS,
-      noDelay: true,
-      clientProperties: { connection_name: connectionName },
-      ...(tls && tlsOptions(tls)),
-    },
-  );
+  const givingUp = new AbortController();
+  const giveUp = () => givingUp.abort();
+  // amqplib's own time-out is for a silence: who says a word now and then would never come to an end.
+  const timer = setTimeout(giveUp, timeoutMs);
+  const socketOptions = {
+    // For Node's sockets; amqplib's types leave it out.
+    signal: givingUp.signal,
+    noDelay: true,
+    clientProperties: { connection_name: connectionName },
+  };
+  signal.addEventListener("abort", giveUp);
+  try {
+    signal.throwIfAborted();
+    return await connect(
+      {
+        protocol: tls ? "amqps" : "amqp",
+        hostname: host,
+        port: amqpPort,
+        username: user,
+        password,
+        // amqplib decodes it, also when it does not come out of a URL.
+        vhost: encodeURIComponent(vhost),
+        heartbeat: AMQP_HEARTBEAT_S,
+      },
+      { ...socketOptions, ...(tls && tlsOptions(tls)) },
+    );
+  } catch (error) {
+    throw givingUp.signal.aborted ? new Error("connect ETIMEDOUT", { cause: error }) : error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", giveUp);
+  }
 }
 
 /** For how long the broker may have been silent before a connection ended for this reason. */

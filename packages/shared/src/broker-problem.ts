@@ -1,3 +1,4 @@
+import { addressText } from "./address.ts";
 import type { BrokerSettings } from "./broker-config.ts";
 import { explainedConnectionProblem } from "./connection-problem.ts";
 import { errorText } from "./error-text.ts";
@@ -5,7 +6,7 @@ import { errorText } from "./error-text.ts";
 /** What keeps us from the broker, in one line for the operator, without secrets. */
 export async function brokerProblem(error: unknown, settings: BrokerSettings): Promise<string> {
   const { host, amqpPort, user, vhost, tls } = settings;
-  const at = `${host}:${amqpPort}`;
+  const at = addressText({ host, port: amqpPort });
   const text = errorText(error);
   if (/^Handshake terminated.*ACCESS.REFUSED/s.test(text)) return `${at} refuses the login of user '${user}'`;
   // amqplib drops the broker's own words when it is refused this late.

@@ -2,16 +2,15 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
 import type { Logger } from "pino";
-import { backoffMs } from "./backoff.ts";
-import type { BrokerSettings } from "./broker-config.ts";
-import { closeQuietly, dial, quietChannel, unheardMs } from "./broker-connection.ts";
+import { addressText } from "./address.ts";
+import { redialDelayMs } from "./backoff.ts";
+import type { BrokerAddresses, BrokerSettings } from "./broker-config.ts";
+import { closeQuietly, connectTimeoutMs, dial, quietChannel, unheardMs } from "./broker-connection.ts";
 import { brokerProblem } from "./broker-problem.ts";
 import { outageLog } from "./outage.ts";
 import { type MessageProperties, publishConfirmed } from "./publish.ts";
 import { countMessages, ensureTopology, type Topology } from "./topology.ts";
 
-const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 2_000;
 const STABLE_AFTER_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_500;
 
@@ -31,6 +30,8 @@ export interface Broker {
   readonly awaySinceMs: number | undefined;
   /** The broker's reason for taking no messages for now, as when it is low on memory; undefined while it takes them. */
   readonly blockedBecause: string | undefined;
+  /** Where the current session is, or the last one was; the first address before there was one. */
+  readonly address: BrokerSettings;
   /**
    * Publishes a persistent message and waits for the broker's confirm.
    * Rejects when there is no session, when the broker takes no messages, when this one is refused or reaches no queue,
@@ -47,7 +48,8 @@ export interface Broker {
 }
 
 export interface BrokerOptions {
-  readonly settings: BrokerSettings;
+  /** Tried in turn: when one fails the next, and after all of them a while later the first again. */
+  readonly settings: BrokerAddresses;
   readonly topology: Topology;
   /** Shown in the broker's list of connections. */
   readonly connectionName: string;
@@ -74,33 +76,38 @@ export function connectBroker(options: BrokerOptions): Broker {
   const closing = new AbortController();
   const outage = outageLog("broker", log);
   let current: Current | undefined;
+  let [address] = settings;
   let lostAtMs = 0;
+  /** Attempts in a row without a session that lasted. */
+  let failures = 0;
   let notesLogged = "";
 
   async function run(): Promise<void> {
-    for (let attempt = 0; !closing.signal.aborted; attempt += 1) {
-      const startedMs = performance.now();
+    let failingSinceMs = 0;
+    for (const next of inTurn(settings)) {
+      if (closing.signal.aborted) return;
       try {
-        await runSession();
+        await runSession(next);
         if (!closing.signal.aborted)
-          outage.failed(`the connection was lost, or queue '${topology.queue}' deleted`);
+          outage.failed(`${placeOf(next)}: the connection was lost, or queue '${topology.queue}' deleted`);
       } catch (error) {
-        const problem = await brokerProblem(error, settings);
+        const problem = await brokerProblem(error, next);
         if (!closing.signal.aborted) outage.failed(problem);
       }
-      // Only what lasted counts as a success; what fails at once again and again is tried less and less often.
-      if (performance.now() - startedMs > STABLE_AFTER_MS) attempt = 0;
-      await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, {
-        signal: closing.signal,
-      }).catch(
+      if (failures === 0) failingSinceMs = performance.now();
+      failures += 1;
+      const outageMs = performance.now() - failingSinceMs;
+      const delayMs = redialDelayMs({ failures, addresses: settings.length, outageMs });
+      await sleep(delayMs, undefined, { signal: closing.signal }).catch(
         () => {}, // closed meanwhile: the loop ends
       );
     }
   }
 
   /** Resolves when the session has ended, rejects when it could not be opened. */
-  async function runSession(): Promise<void> {
-    const connection = await dial(settings, options.connectionName);
+  async function runSession(next: BrokerSettings): Promise<void> {
+    const timeoutMs = connectTimeoutMs(failures, settings.length);
+    const connection = await dial(next, options.connectionName, timeoutMs, closing.signal);
     const ended = new AbortController();
     let cause: unknown;
     let stable: NodeJS.Timeout | undefined;
@@ -118,6 +125,7 @@ export function connectBroker(options: BrokerOptions): Broker {
     });
     connection.on("unblocked", () => {
       if (current?.connection !== connection) return;
+      failures = 0;
       outage.recovered();
       current.blocked = new AbortController();
       options.onUnblocked?.();
@@ -146,10 +154,15 @@ export function connectBroker(options: BrokerOptions): Broker {
         countMessages: (queue) => countMessages(connection, queue),
       };
       current = { session, connection, openedAtMs: Date.now(), blocked: new AbortController() };
+      address = next;
       await options.open(session);
       // A session that ends at once, as for want of a permission, is no end of the outage.
-      if (outage.isOn) stable = setTimeout(() => outage.recovered(), STABLE_AFTER_MS);
-      else log.info({ host: settings.host, port: settings.amqpPort }, "broker connected");
+      const wasAway = outage.isOn;
+      if (!wasAway) tellWhere();
+      stable = setTimeout(() => {
+        failures = 0;
+        if (wasAway) recovered();
+      }, STABLE_AFTER_MS);
       if (!ended.signal.aborted) await once(ended.signal, "abort");
       if (cause !== undefined) throw cause;
     } catch (error) {
@@ -171,6 +184,16 @@ export function connectBroker(options: BrokerOptions): Broker {
     return current;
   }
 
+  function recovered(): void {
+    if (!outage.isOn) return;
+    outage.recovered();
+    tellWhere();
+  }
+
+  function tellWhere(): void {
+    log.info({ host: address.host, port: address.amqpPort }, "broker connected");
+  }
+
   const running = run();
 
   return {
@@ -187,7 +210,10 @@ export function connectBroker(options: BrokerOptions): Broker {
     async publish(body, properties) {
       const { session, blocked } = listening();
       await publishConfirmed({ ...session, blocked: blocked.signal }, topology, body, properties);
-      outage.recovered();
+      recovered();
+    },
+    get address() {
+      return address;
     },
     async openChannel() {
       return await quietChannel(listening().connection);
@@ -203,6 +229,14 @@ export function connectBroker(options: BrokerOptions): Broker {
       await Promise.race([running, deadline]);
     },
   };
+}
+
+function* inTurn<T>(list: readonly [T, ...T[]]): Generator<T, never> {
+  for (;;) yield* list;
+}
+
+function placeOf({ host, amqpPort }: BrokerSettings): string {
+  return addressText({ host, port: amqpPort });
 }
 
 /** The channel first: closing the connection right after an acknowledgement loses it. */

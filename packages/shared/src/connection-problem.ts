@@ -1,3 +1,4 @@
+import { addressText } from "./address.ts";
 import { errorCode } from "./error-code.ts";
 import { errorText } from "./error-text.ts";
 import { shownCertificates } from "./shown-certificate.ts";
@@ -27,7 +28,7 @@ export function connectionProblem(
   { host, port, tls }: Endpoint,
   shown?: readonly ShownCertificate[],
 ): string {
-  const at = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const at = addressText({ host, port });
   const code = errorCode(error);
   switch (code) {
     case "ECONNREFUSED":

@@ -46,14 +46,9 @@ function problems(schema: z.ZodType, env: Env): string {
 describe("broker variables", () => {
   test("have upstream's defaults", () => {
     const env = parseConfig(brokerSchema, {}, options);
-    expect(brokerSettings(env)).toEqual({
-      host: "localhost",
-      amqpPort: 5672,
-      user: "guest",
-      password: "guest",
-      vhost: "/",
-      tls: undefined,
-    });
+    expect(brokerSettings(env)).toEqual([
+      { host: "localhost", amqpPort: 5672, user: "guest", password: "guest", vhost: "/", tls: undefined },
+    ]);
     expect(env).toMatchObject({
       RABBITMQ_EXCHANGE: "my_topic_exchange",
       RABBITMQ_QUEUE: "my_queue",
@@ -68,7 +63,7 @@ describe("broker variables", () => {
       { RABBITMQ_TLS: "True", RABBITMQ_PORT: "5671", RABBITMQ_HOST: "mq" },
       options,
     );
-    expect(brokerSettings(env)).toMatchObject({ amqpPort: 5671, tls: { serverName: "mq", ca: undefined } });
+    expect(brokerSettings(env)).toMatchObject([{ amqpPort: 5671, tls: { serverName: "mq", ca: undefined } }]);
   });
 
   test("an empty routing key stands for the queue's name", () => {
@@ -87,6 +82,61 @@ describe("broker variables", () => {
   test("client certificate without its key is a problem", () => {
     const path = temporaryFile("pem");
     expect(problems(brokerSchema, { RABBITMQ_CLIENT_CERT_PATH: path })).toContain("set both or neither");
+  });
+});
+
+describe("the addresses of the broker", () => {
+  const addressesOf = (env: Env) => brokerSettings(parseConfig(brokerSchema, env, options));
+  const placesOf = (env: Env) => addressesOf(env).map(({ host, amqpPort }) => `${host} ${amqpPort}`);
+
+  test.each([
+    { list: "mq", places: ["mq 5672"] },
+    { list: "mq.example.", places: ["mq.example. 5672"] },
+    { list: "10.0.0.7", places: ["10.0.0.7 5672"] },
+    { list: "fd00::7", places: ["fd00::7 5672"] },
+    { list: "fe80::1%eth0", places: ["fe80::1%eth0 5672"] },
+    { list: "::1", places: ["::1 5672"] },
+    { list: "[::1]", places: ["::1 5672"] },
+    { list: "a,b", places: ["a 5672", "b 5672"] },
+    { list: " a , b:1 ,\t[fd00::7]:2,fd00::8 ", places: ["a 5672", "b 1", "fd00::7 2", "fd00::8 5672"] },
+    { list: "a,a", places: ["a 5672", "a 5672"] },
+  ])("in $list are $places", ({ list, places }) => {
+    expect(placesOf({ RABBITMQ_HOST: list })).toEqual(places);
+  });
+
+  test("have one port, unless they bring their own", () => {
+    const env = { RABBITMQ_HOST: "a,b:1", RABBITMQ_PORT: "7", RABBITMQ_TLS_PORT: "8" };
+    expect(placesOf(env)).toEqual(["a 7", "b 1"]);
+    expect(placesOf({ ...env, RABBITMQ_TLS: "true" })).toEqual(["a 8", "b 1"]);
+  });
+
+  test("have each its own name for certificates, or all the one that is set", () => {
+    const env = { RABBITMQ_HOST: "a,10.0.0.7:1", RABBITMQ_TLS: "true" };
+    const namesOf = (env: Env) => addressesOf(env).map(({ tls }) => tls?.serverName);
+    expect(namesOf(env)).toEqual(["a", "10.0.0.7"]);
+    expect(namesOf({ ...env, RABBITMQ_SERVER_NAME: "mq.example" })).toEqual(["mq.example", "mq.example"]);
+  });
+
+  test.each([
+    "",
+    " ",
+    "a,,b",
+    "a,",
+    ",a",
+    ",",
+    "a:0",
+    "a:65536",
+    "a:x",
+    "a:",
+    ":1",
+    "a b",
+    "[a]",
+    "[::1",
+    "amqp://a",
+  ])("are not %j, told without its value", (list) => {
+    const told = problems(brokerSchema, { RABBITMQ_HOST: list });
+    expect(told).toMatch(/RABBITMQ_HOST: (is empty; )?expected a host or host:port, or several with commas/);
+    if (list.length > 4) expect(told).not.toContain(list);
   });
 });
 

@@ -76,14 +76,14 @@ async function manage(method: "PUT" | "DELETE", path: string, body: object = {})
   expect(response.ok, `${method} ${path}: ${response.status}`).toBe(true);
 }
 
-/** A session of ours, with what it logs as warnings and above. */
-export function startSession(settings: BrokerSettings, options: Partial<BrokerOptions> = {}) {
+/** A session of ours, with what it logs, as warnings and above unless asked otherwise. */
+export function startSession(settings: BrokerSettings, options: Partial<BrokerOptions> = {}, level = "warn") {
   const lines: string[] = [];
   const broker = connectBroker({
-    settings,
+    settings: [settings],
     topology,
     connectionName: `test ${settings.vhost}`,
-    log: pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }),
+    log: pino({ level }, { write: (line: string) => void lines.push(line) }),
     open: async () => {},
     ...options,
   });

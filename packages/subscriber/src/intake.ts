@@ -15,7 +15,8 @@ import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts
 /** Longer than this no message is held: the broker's consumer time-out would come. */
 const MAX_HOLD_MS = 60_000;
 const FIRST_RETRY_MS = 50;
-const MAX_RETRY_MS = 1_000;
+/** What is held keeps /health from being well: within a second of the return it is to be stored. */
+const MAX_RETRY_MS = 250;
 /** Messages that went back to the queue after a minute come again sooner than this. */
 const PROBLEM_LASTS_MS = 30_000;
 const MAX_CONFLICTS = 100;

@@ -8,6 +8,10 @@ import { runSubscriber } from "./run.ts";
 
 const { env } = process;
 
+// Names are looked up on these threads, and one that hangs cannot be cancelled: with the usual four, one dead name of a
+// broker would keep the others, and Redis, waiting. Read when the first one starts.
+env["UV_THREADPOOL_SIZE"] ??= "16";
+
 await runProgram(
   {
     name: packageJson.name,
@@ -20,7 +24,8 @@ await runProgram(
       healthcheck: healthcheckCommand(env, subscriberHttp, Boolean(env["HTTP_TLS_CERT_PATH"])),
     },
     variables: {
-      RABBITMQ_HOST: "the broker (localhost); with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
+      RABBITMQ_HOST:
+        "the broker (localhost), or several with commas; with RABBITMQ_PORT, _TLS, _USER, _PASS, _VHOST",
       RABBITMQ_QUEUE: "the queue that is consumed (my_queue)",
       REDIS_HOST: "the store (redis); with REDIS_PORT, _DB, _USERNAME, _PASSWORD, _TLS",
       REDIS_SENTINELS: "in its place; with REDIS_SENTINEL_NAME; or REDIS_CLUSTER_NODES",

@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import { type Address, addressText, parseAddress } from "@pipeline-heartbeat/shared/address.ts";
 import {
   count,
   type Env,
@@ -11,12 +11,6 @@ import {
 } from "@pipeline-heartbeat/shared/config.ts";
 import { certificateFile, type PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import type * as z from "zod";
-
-export interface Address {
-  /** A name or an address, an IPv6 address without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
 
 export type RedisServers =
   | { readonly kind: "server"; readonly address: Address; readonly db: number }
@@ -125,25 +119,13 @@ export function redisName(servers: RedisServers): string {
   return `primary ${servers.primaryName} of the sentinels ${servers.sentinels.map(addressText).join(", ")}`;
 }
 
-function addressText({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
 /** `host:port,host:port`; without a port it is the standard one. Empty counts as none. */
 function addresses(standardPort: number) {
   const parse = (list: string) => {
     if (list === "") return [];
-    const found = list.split(",").map((item) => address(item.trim(), standardPort));
+    const found = list.split(",").map((item) => parseAddress(item.trim(), standardPort));
     return found.every((one) => one !== undefined) ? found : undefined;
   };
   const expected = "host:port with commas between them, an IPv6 address in brackets";
   return variable<readonly Address[]>(expected, parse, []);
-}
-
-function address(text: string, standardPort: number): Address | undefined {
-  const [, inBrackets, name, digits] = /^(?:\[(.+)\]|([^\s:/@[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const host = inBrackets ?? name;
-  const port = digits === undefined ? standardPort : Number(digits);
-  if (host === undefined || port < 1 || 65_535 < port) return undefined;
-  return inBrackets === undefined || isIPv6(inBrackets) ? { host, port } : undefined;
 }

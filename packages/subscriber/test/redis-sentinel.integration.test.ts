@@ -1,3 +1,4 @@
+import type { Address } from "@pipeline-heartbeat/shared/address.ts";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { freePorts } from "../../../test/brokers/free-ports.ts";
@@ -7,7 +8,6 @@ import {
   startRedisWithSentinel,
 } from "../../../test/brokers/redis-sentinel.ts";
 import type { Started } from "../../../test/brokers/started.ts";
-import type { Address } from "../src/redis-config.ts";
 import { connectRedis } from "../src/redis/connection.ts";
 
 let servers: Started<RedisWithSentinel>;

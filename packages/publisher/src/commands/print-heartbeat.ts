@@ -31,7 +31,8 @@ export function printHeartbeatCommand(env: Env): Command {
 
       const stopping = new AbortController();
       // Counts of consumers are asked for as the service does it, on a connection of its own.
-      const isAsked = config.targets.queues.length > 0 && config.consumerSource !== "management";
+      const isNeeded = config.consumerSource !== "management" || config.isManagementOfOurBroker;
+      const isAsked = config.targets.queues.length > 0 && isNeeded;
       const broker = isAsked ? connectToLook(config.broker, "pipeline-heartbeat print-heartbeat") : undefined;
       const watch = watchTargets(
         config,

@@ -5,7 +5,7 @@ import type { Observation, Probe } from "../probe.ts";
 import { judgeChosen, judgeFallback } from "./counted.ts";
 import { emptyListDoubt } from "./empty-list-doubt.ts";
 import { askManagement, judgeListed, type Listed } from "./listed.ts";
-import { type Management, ManagementError } from "./management.ts";
+import { ManagementError, type ManagementQuestions } from "./management.ts";
 import { type Counted, passiveCounts, type QueueChannel } from "./passive.ts";
 import { allAre, type QueueTarget, targetsOf } from "./queue-target.ts";
 
@@ -15,12 +15,14 @@ export type ConsumerSource = "auto" | "management" | "passive";
 export interface ConsumersOptions {
   readonly queues: readonly QueueTarget[];
   readonly source: ConsumerSource;
-  readonly management: Management;
+  readonly management: ManagementQuestions;
+  /** Whether that is the API of the broker that we are connected to, which has to be known before it is asked. */
+  readonly isManagementOfOurBroker: boolean;
   /** A channel on our connection to the broker; rejects when there is none. */
   readonly openChannel: () => Promise<QueueChannel>;
   /**
    * How much of a look's time goes by before it does without: in `auto` without the API, so that the broker is asked
-   * beside it; in `passive` without a connection, which may be just about to come.
+   * beside it; where a connection is needed without one, which may be just about to come.
    */
   readonly patienceMs: number;
   /** Date.now() of our own connection to the broker: its restart empties the statistics. */
@@ -48,8 +50,8 @@ export function consumersProbe(options: ConsumersOptions): Probe {
   const outage = outageLog("management API", options.log);
 
   async function look(signal: AbortSignal): Promise<Observation[]> {
+    if (source === "passive" || options.isManagementOfOurBroker) await connected(signal);
     if (source === "passive") {
-      await connected(signal);
       return judgeCounts(await count(names, signal));
     }
     const asked = list(signal);

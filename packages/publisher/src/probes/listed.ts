@@ -1,5 +1,5 @@
 import type { Observation } from "../probe.ts";
-import { type Management, ManagementError } from "./management.ts";
+import { ManagementError, type ManagementQuestions } from "./management.ts";
 import type { QueueConsumer } from "./management-answers.ts";
 import { allAre, type Listener, type QueueTarget } from "./queue-target.ts";
 
@@ -14,7 +14,10 @@ export type AskManagement = (signal: AbortSignal) => Promise<ReadonlyMap<string,
  * Quorum queues and streams that were deleted can stay in the list of consumers for two minutes, with consumers that
  * are `up`: that is what the list of queues is for.
  */
-export function askManagement(queues: readonly QueueTarget[], management: Management): AskManagement {
+export function askManagement(
+  queues: readonly QueueTarget[],
+  management: ManagementQuestions,
+): AskManagement {
   const names = [...new Set(queues.map(({ queue }) => queue))];
   let seesAll = false;
 

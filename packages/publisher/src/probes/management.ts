@@ -34,7 +34,7 @@ export class ManagementError extends Error {
 }
 
 /** The part of RabbitMQ's management API that tells which consumers are attached. All reject with ManagementError. */
-export interface Management {
+export interface ManagementQuestions {
   /** Whether the user sees other users' consumers in the list of all: only with one of two tags. */
   seesAllConsumers(signal: AbortSignal): Promise<boolean>;
   /** All consumers of the vhost, in one call. */
@@ -43,6 +43,9 @@ export interface Management {
   queues(signal: AbortSignal): Promise<ReadonlySet<string>>;
   /** The consumers of one queue, whoever they belong to; undefined when there is no such queue. */
   consumersOf(queue: string, signal: AbortSignal): Promise<QueueConsumer[] | undefined>;
+}
+
+export interface Management extends ManagementQuestions {
   close(): void;
 }
 
@@ -118,6 +121,16 @@ export function management(settings: ManagementSettings): Management {
       return found.consumer_details;
     },
     close: () => client.close(),
+  };
+}
+
+/** Of several, the one that is the current one when a question is asked. */
+export function currentManagement(current: () => Management): ManagementQuestions {
+  return {
+    seesAllConsumers: (signal) => current().seesAllConsumers(signal),
+    consumers: (signal) => current().consumers(signal),
+    queues: (signal) => current().queues(signal),
+    consumersOf: (queue, signal) => current().consumersOf(queue, signal),
   };
 }
 

@@ -1,6 +1,7 @@
+import type { Address } from "@pipeline-heartbeat/shared/address.ts";
 import type { Endpoint } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { tlsChecks } from "@pipeline-heartbeat/shared/tls.ts";
-import type { Address, RedisSettings } from "../redis-config.ts";
+import type { RedisSettings } from "../redis-config.ts";
 
 export interface RedisProblems {
   /** There is no connection, and this is why. */
@@ -12,7 +13,8 @@ export interface RedisProblems {
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Together with the answer to it, within the 2 s in which /health must answer. */
 export const COMMAND_TIMEOUT_MS = 1_500;
-const MAX_RETRY_MS = 500;
+/** With the 400 ms until the next sweep, well below the second in which all is to be well again. */
+const MAX_RETRY_MS = 250;
 /** Commands wait for an answer at least every sweep: a connection that stays mute this long is dead. */
 const SOCKET_TIMEOUT_MS = 5_000;
 

@@ -1,7 +1,8 @@
+import type { Address } from "@pipeline-heartbeat/shared/address.ts";
 import { connectionProblem } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { Redis } from "ioredis";
-import type { Address, RedisSettings, ServersOf } from "../redis-config.ts";
+import type { RedisSettings, ServersOf } from "../redis-config.ts";
 import {
   addressOf,
   COMMAND_TIMEOUT_MS,
@@ -41,7 +42,11 @@ export function connectPrimary(
   redis.on("sentinelError", (error: unknown) => {
     const text = error instanceof Error ? error.message : "";
     const [, key, word] = /sentinel (\S+) (?:because (.*)|successfully, but)/s.exec(text) ?? [];
-    if (key !== undefined) words.set(key, word ?? "does not know it");
+    // Most sentinels have no password: ioredis would complain on stderr each time that one is given in vain.
+    const isPasswordWanted = word?.startsWith("NOAUTH") && redis.options.sentinelPassword === undefined;
+    if (isPasswordWanted && settings.password !== undefined)
+      redis.options.sentinelPassword = settings.password;
+    else if (key !== undefined) words.set(key, word ?? "does not know it");
   });
   const tellOfSentinels = oneAtATime(async () => {
     const reasons = await unreachable(
