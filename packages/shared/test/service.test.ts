@@ -24,6 +24,19 @@ async function exitCode(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
+test("an error is logged with its stack and causes, and with nothing else that it carries", async () => {
+  const child = start(`
+    const refused = Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args: ["hunter2"] } });
+    onStop(() => { throw new Error("not released", { cause: refused }); });
+    throw new Error("not started", { cause: refused });`);
+  expect(await exitCode(child)).toBe(1);
+  const output = await child.output;
+  for (const told of ["not started", "not released", "caused by: Error: WRONGPASS"]) {
+    expect(output).toContain(told);
+  }
+  expect(output).not.toContain("hunter2");
+});
+
 test("a signal releases in reverse order and ends with 0", async () => {
   const child = start(`
     onStop(() => console.log("first"));
