@@ -77,3 +77,12 @@ test("no look is older than the heartbeat before the one that tells of it", () =
   expect(configOf({ PROBE_INTERVAL: "60" })).toMatchObject({ probeIntervalMs: 60_000, warnings: [] });
   expect(configOf({ PUBLISH_INTERVAL: "5" })).toMatchObject({ probeIntervalMs: 5_000, warnings: [] });
 });
+
+test.each(["https://user:hunter2@mq:15671", "https://:hunter2@mq:15671", "https://mq:15671/?hunter2"])(
+  "a management URL takes no password, and does not repeat it",
+  (url) => {
+    expect(() => configOf({ RABBITMQ_MANAGEMENT_URL: url })).toThrow(
+      /^configuration error:\n {2}RABBITMQ_MANAGEMENT_URL: expected a URL such as [^\n]*, without path, user or password$/,
+    );
+  },
+);
