@@ -26,9 +26,10 @@ async function exitCode(child: ChildProcess): Promise<number | null> {
 
 test("an error is logged with its stack and causes, and with nothing else that it carries", async () => {
   const child = start(`
-    const refused = Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args: ["hunter2"] } });
-    onStop(() => { throw new Error("not released", { cause: refused }); });
-    throw new Error("not started", { cause: refused });`);
+    const command = { name: "auth", args: ["hunter2"] };
+    const failed = (text) => Object.assign(new Error(text, { cause: new Error("WRONGPASS") }), { command });
+    onStop(() => { throw failed("not released"); });
+    throw failed("not started");`);
   expect(await exitCode(child)).toBe(1);
   const output = await child.output;
   for (const told of ["not started", "not released", "caused by: Error: WRONGPASS"]) {
