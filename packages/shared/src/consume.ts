@@ -7,6 +7,8 @@ const PREFETCH = 200;
 
 export interface Delivery {
   readonly body: Buffer;
+  /** Whatever the sender put there, of any type; absent when there are none. */
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
   /** Date.now() at its arrival, however long it was in hand since. */
   readonly receivedAtMs: number;
   /** Whether it may have waited in the queue for us; if not, it came as soon as it was in the queue. */
@@ -66,7 +68,8 @@ export async function consumeInBatches(
     const isBacklog = backlog.delivered(performance.now());
     // One that was in somebody's hands before is older than it looks.
     const hasWaited = isBacklog || message.fields.redelivered;
-    const delivery = { body: message.content, receivedAtMs: Date.now(), hasWaited };
+    const { content: body, properties } = message;
+    const delivery = { body, headers: properties.headers, receivedAtMs: Date.now(), hasWaited };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
       .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too

@@ -1,12 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
-import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { Delivery } from "@pipeline-heartbeat/shared/consume.ts";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Verify } from "@pipeline-heartbeat/shared/signature.ts";
 import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
 import { eventsBetween, type StateEvent } from "./events.ts";
+import { judge, type Received } from "./judge.ts";
+import { rejection, type Rejections, rejections } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
 
@@ -18,15 +20,14 @@ const MAX_RETRY_MS = 1_000;
 const PROBLEM_LASTS_MS = 30_000;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
-const REJECTED_HEAD_BYTES = 500;
-/** The same problem is logged once in this time, however many messages have it. */
-const REJECTION_LOG_EVERY_MS = 60_000;
 
 export interface IntakeOptions {
   readonly store: Store;
   readonly rules: ApplyRules;
   /** The name given to heartbeats that carry none. */
   readonly defaultSite: string;
+  /** Absent where nothing is verified. */
+  readonly verify?: Verify | undefined;
   /** When our own clock was last set, 0 when never. */
   readonly clockSetAtMs: () => number;
   readonly log: Logger;
@@ -41,10 +42,13 @@ export interface Intake {
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Why what came last could not be stored; undefined when it could, or when it was not tried again for 30 s. */
   readonly storeProblem: string | undefined;
+  readonly rejections: Rejections;
 }
 
-export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }: IntakeOptions): Intake {
-  const loggedAtMs = new Map<string, number>();
+export function intake(options: IntakeOptions): Intake {
+  const { store, rules, defaultSite, verify, clockSetAtMs, log, outage } = options;
+  const judged = judge(defaultSite, verify);
+  const refused = rejections(log);
   let failure: { readonly problem: string; readonly atMs: number } | undefined;
 
   /** Tries until the store answers. */
@@ -77,10 +81,14 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       if (!record || record === before.record) return logOutcomes(site, outcomes);
       const result = await commitOrRefusal(before, record, events);
       if (result instanceof RefusedError) {
-        return received.map(({ delivery }) => rejection(`redis refuses it: ${result.message}`, delivery));
+        return received.map(({ delivery }) =>
+          rejection("refused_by_redis", `redis refuses it: ${result.message}`, delivery),
+        );
       }
       if (result === "full") {
-        return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
+        return received.map(({ delivery }) =>
+          rejection("too_many_sites", "too many sites (MAX_SITES)", delivery),
+        );
       }
       if (result === "committed") {
         logChanges(before.record, record, log);
@@ -128,12 +136,7 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
   async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
     if (rejected.length === 0) return;
     await held(() => store.quarantine(rejected), lost);
-    for (const { reason, receivedAtMs } of rejected) {
-      const isNews = receivedAtMs - (loggedAtMs.get(reason) ?? -Infinity) >= REJECTION_LOG_EVERY_MS;
-      if (isNews) loggedAtMs.set(reason, receivedAtMs);
-      log[isNews ? "warn" : "debug"]({ reason }, "message quarantined in heartbeat:rejected");
-    }
-    if (loggedAtMs.size > 100) loggedAtMs.clear();
+    refused.add(rejected);
   }
 
   return {
@@ -141,9 +144,11 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       const rejected: Rejected[] = [];
       const received: Received[] = [];
       for (const delivery of deliveries) {
-        const decoded = decodeHeartbeat(delivery.body, delivery.receivedAtMs);
-        if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, delivery });
-        else rejected.push(rejection(decoded.problem, delivery));
+        const result = judged(delivery);
+        if ("heartbeat" in result) received.push(result);
+        else rejected.push(result);
+        // A batch of large messages takes seconds, and /health does not wait.
+        await setImmediate();
       }
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
@@ -158,16 +163,8 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       const isRecent = failure && performance.now() - failure.atMs < PROBLEM_LASTS_MS;
       return isRecent ? failure?.problem : undefined;
     },
+    rejections: refused,
   };
-}
-
-interface Received {
-  readonly heartbeat: ReceivedHeartbeat;
-  readonly delivery: Delivery;
-}
-
-function rejection(reason: string, { body, receivedAtMs }: Delivery): Rejected {
-  return { reason, receivedAtMs, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
 }
 
 /** One line for a commit, however many components changed. */

@@ -1,5 +1,6 @@
 import type { UpstreamKey } from "@pipeline-heartbeat/shared/decode.ts";
 import type { StateEvent } from "./events.ts";
+import type { RejectionCode } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 
 /**
@@ -14,6 +15,8 @@ export interface Stored {
 }
 
 export interface Rejected {
+  readonly code: RejectionCode;
+  /** In words. */
   readonly reason: string;
   /** Unix milliseconds. */
   readonly receivedAtMs: number;
