@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { once } from "node:events";
@@ -11,22 +12,36 @@ type Env = Record<string, string>;
 /** In every secret. What a URL, JSON or a shell has to escape stands beside it. */
 const MARK = "hunter2Pz7q";
 
+const keys = generateKeyPairSync("ed25519");
+const SIGNING_KEY = keys.privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+const { x: publicKey = "", d: privateKey = "" } = keys.privateKey.export({ format: "jwk" });
+
 /** All secrets of the services: each may also come as NAME_FILE. */
 const SECRETS: Record<Service, Env> = {
-  publisher: { RABBITMQ_PASS: `p/%"'${MARK}ä` },
-  subscriber: { RABBITMQ_PASS: `p/%"'${MARK}ä`, REDIS_PASSWORD: `r/%"'${MARK}ä` },
+  publisher: { RABBITMQ_PASS: `p/%"'${MARK}ä`, HEARTBEAT_SIGNING_KEY: SIGNING_KEY },
+  subscriber: {
+    RABBITMQ_PASS: `p/%"'${MARK}ä`,
+    REDIS_PASSWORD: `r/%"'${MARK}ä`,
+    HEARTBEAT_VERIFY_KEYS: `default@*=${Buffer.from(publicKey, "base64url").toString("base64")}`,
+  },
 };
 
-/** How what holds the mark may look: as it is, in hexadecimal, and in base64, of which there are three. */
-const FORMS = [
-  MARK,
-  Buffer.from(MARK).toString("hex"),
-  ...["", "-", "--"].map((before) => {
-    const skipped = Math.ceil((before.length * 4) / 3);
-    return Buffer.from(before + MARK)
+/** How something secret may look: as it is, in hexadecimal, and in base64, of which there are three. */
+function formsOf(bytes: Buffer): string[] {
+  const base64 = [0, 1, 2].map((before) => {
+    const skipped = Math.ceil((before * 4) / 3);
+    return Buffer.concat([Buffer.alloc(before), bytes])
       .toString("base64")
       .slice(skipped, -4);
-  }),
+  });
+  return [bytes.toString("hex"), ...base64];
+}
+
+const FORMS = [
+  MARK,
+  ...formsOf(Buffer.from(MARK)),
+  ...formsOf(Buffer.from(privateKey, "base64url")),
+  ...formsOf(Buffer.from(publicKey, "base64url")),
 ];
 
 /** The text when there is a secret in it: a test shows what it found. */
@@ -162,6 +177,7 @@ test.each(["publisher", "subscriber"] as const)(
       REDIS_PORT: misplaced,
       REDIS_SENTINELS: misplaced,
       HEARTBEAT_SITE: misplaced,
+      HEARTBEAT_SIGNING_KEY_ID: misplaced,
     });
     expect(await ended()).toBe(78);
     expect(printed()).toContain("RABBITMQ_PASS: set together with RABBITMQ_PASS_FILE");

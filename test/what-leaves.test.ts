@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -16,13 +17,17 @@ import { freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
 import { readLogin, recordingProxy } from "./recording-proxy.ts";
 import { tlsProxy } from "./tls-proxy.ts";
 
+const privateKey = generateKeyPairSync("ed25519")
+  .privateKey.export({ format: "pem", type: "pkcs8" })
+  .toString();
+
 /** In all names that must not leave. */
 const MARK = "hunter2";
 const NAMES = ["sda-closed", "sda-silent", "sda-unknown", "sda-broadcast", "inbox", "sda-ingest", "archived"];
 
 /** What stands in no byte, whatever went wrong: words of errors, addresses and URLs. */
 const ERROR_WORDS = ["ECONN", "EACCES", "getaddrinfo", "NOTFOUND", "AGAIN", "Error", "certificate"];
-const ADDRESSES = ["127.0.0.1", "localhost", "255.255", "://", MARK, hostname()];
+const ADDRESSES = ["127.0.0.1", "localhost", "255.255", "://", MARK];
 
 async function targetsFile(): Promise<string> {
   const port = await silentPort();
@@ -143,7 +148,7 @@ function propertiesOf({ headers, ...properties }: MessageProperties): string[] {
 }
 
 /** Whatever the detail: names, causes, properties, the login. */
-function expectDocumented(published: Published): void {
+function expectDocumented(published: Published, isSigned: boolean): void {
   const { messages, connections, settings } = published;
   const heartbeats = bodies(published).map((body) => JSON.parse(body));
   const causes = heartbeats.map(({ v2 }) => v2.cause);
@@ -154,9 +159,9 @@ function expectDocumented(published: Published): void {
   );
   expect(names).toEqual(new Set(NAMES));
 
-  const unsigned = documentedProperties().filter((name) => !name.startsWith("x-heartbeat-"));
+  const documented = documentedProperties().filter((name) => isSigned || !name.startsWith("x-heartbeat-"));
   for (const { properties } of messages) {
-    expect(propertiesOf(properties).toSorted()).toEqual(unsigned.toSorted());
+    expect(propertiesOf(properties).toSorted()).toEqual(documented.toSorted());
     expect(properties.messageId).toMatch(/^[0-9a-f-]{36}\/\d+$/);
   }
   expect(connections.length).toBeGreaterThan(0);
@@ -175,10 +180,10 @@ function expectDocumented(published: Published): void {
 describe("with HEARTBEAT_DETAIL", () => {
   test.each<{ detail: Detail; env: Env; sources: (keyof typeof SOURCES)[] }>([
     { detail: "none", env: { HEARTBEAT_DETAIL: "none" }, sources: ["management_failed"] },
-    // The default.
+    // The default, and signed.
     {
       detail: "code",
-      env: {},
+      env: { HEARTBEAT_SIGNING_KEY: privateKey, HEARTBEAT_SIGNING_KEY_ID: "tsd-2027" },
       sources: [
         "management_refused",
         "management_unreachable",
@@ -192,11 +197,13 @@ describe("with HEARTBEAT_DETAIL", () => {
     const all = await Promise.all(sources.map((source) => publish(source, env)));
     expect(fieldsIn(all)).toEqual(documentedFields(detail));
     for (const published of all) {
-      expectDocumented(published);
+      expectDocumented(published, detail === "code");
       if (detail === "code") expect(bodies(published).join()).toContain(`"reason":"${published.source}"`);
       for (const { after } of published.connections) {
-        const found = [...ERROR_WORDS, ...ADDRESSES].filter((word) => after.includes(word));
+        const text = after.toString("latin1").replaceAll(/v1=[\w+/]{86}==/g, "");
+        const found = [...ERROR_WORDS, ...ADDRESSES].filter((word) => text.includes(word));
         expect([published.source, ...found]).toEqual([published.source]);
+        expect(text.split(/[^\w.-]/)).not.toContain(hostname());
       }
       // What the connection is for is no part of what is told.
       for (const body of bodies(published)) expect(body).not.toMatch(/my_queue|my_topic_exchange|test-/);
@@ -210,7 +217,7 @@ describe("with HEARTBEAT_DETAIL", () => {
       ),
     );
     expect(fieldsIn(all)).toEqual(documentedFields("text"));
-    for (const published of all) expectDocumented(published);
+    for (const published of all) expectDocumented(published, false);
     const [untrusted, repeating] = all.map((published) => bodies(published).join("\n"));
     expect(untrusted).toContain('"detail":"ECONNREFUSED"');
     expect(untrusted).toContain(`(issued by '${MARK}') is not from an authority`);
