@@ -174,6 +174,7 @@ test.each(["publisher", "subscriber"] as const)(
       PUBLISHER_CONFIG_PATH: temporaryFile("publisher_config.json", `{"heartbeat":"${MARK}"}`),
       RABBITMQ_PORT: misplaced,
       RABBITMQ_MANAGEMENT_URL: `https://user:${MARK}@mq:15671`,
+      REDIS_HOST: misplaced,
       REDIS_PORT: misplaced,
       REDIS_SENTINELS: misplaced,
       HEARTBEAT_SITE: misplaced,

@@ -13,7 +13,7 @@ import { limitedUser } from "../packages/shared/test/fresh-broker.ts";
 import { createAuthority } from "./certificates.ts";
 import { heardHeartbeats } from "./heard-heartbeats.ts";
 import { documentedClientProperties, documentedFields, documentedProperties, fieldsOf } from "./inventory.ts";
-import { freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
+import { freshEnvironment, runCommand, startBundle, temporaryFile } from "./processes.ts";
 import { readLogin, recordingProxy } from "./recording-proxy.ts";
 import { tlsProxy } from "./tls-proxy.ts";
 
@@ -225,4 +225,16 @@ describe("with HEARTBEAT_DETAIL", () => {
       `"detail":"the management API answered 500: ${MARK}: {\\"authorization\\":\\"Basic (credentials)`,
     );
   });
+});
+
+test("a host without a name leaves by its address: check-config warns of it, and the service once, at its start", async () => {
+  const path = temporaryFile("config.json", '{"heartbeat":{"hosts":[{"host":"127.0.0.1","port":1}]}}');
+  const warning =
+    "line 1, column 23: heartbeat.hosts[0]: has no name of its own, so its address leaves the site";
+  const checked = await runCommand("publisher", ["check-config", path], {});
+  expect(checked).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`warning: ${warning}`) });
+  const printed = await runCommand("publisher", ["print-heartbeat"], { PUBLISHER_CONFIG_PATH: path });
+  expect(printed.stdout).toContain('"name":"127.0.0.1"');
+  expect(printed.stderr.match(/"configuration warning"/g)).toHaveLength(1);
+  expect(printed.stderr).toContain(warning);
 });
