@@ -229,10 +229,9 @@ describe("with HEARTBEAT_DETAIL", () => {
 
 test("a host without a name leaves by its address: check-config warns of it, and the service once, at its start", async () => {
   const path = temporaryFile("config.json", '{"heartbeat":{"hosts":[{"host":"127.0.0.1","port":1}]}}');
-  const warning =
-    "line 1, column 23: heartbeat.hosts[0]: has no name of its own, so its address leaves the site";
+  const warning = "heartbeat.hosts[0]: has no name of its own, so its address leaves the site";
   const checked = await runCommand("publisher", ["check-config", path], {});
-  expect(checked).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`warning: ${warning}`) });
+  expect(checked).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(warning) });
   const printed = await runCommand("publisher", ["print-heartbeat"], { PUBLISHER_CONFIG_PATH: path });
   expect(printed.stdout).toContain('"name":"127.0.0.1"');
   expect(printed.stderr.match(/"configuration warning"/g)).toHaveLength(1);

@@ -6,7 +6,6 @@ import {
   oneOf,
   optionalText,
   port,
-  text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { certificateFile, type PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
