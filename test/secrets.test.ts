@@ -98,8 +98,9 @@ async function leaksIn(service: Service, port: number | undefined, env: Env, tol
     await expect.poll(printed, { timeout: 20_000 }).toContain(line);
   }
   const found: string[] = [];
+  const headers = { authorization: `Bearer ${SECRETS[service]["API_TOKEN"] ?? MARK}` };
   for (const path of ["/livez", "/readyz", "/health", "/heartbeat", "/metrics", "/nowhere"]) {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
     found.push(...leak(path, `${JSON.stringify([...response.headers])} ${await response.text()}`));
   }
   const inFile = (name: string) => readFileSync(`/proc/${child.pid}/${name}`, "latin1");
