@@ -112,6 +112,20 @@ describe("the tests of each change", () => {
   });
 });
 
+test("the dependencies are audited, and their signatures checked, with each change and each week", () => {
+  expect(files.find(({ name }) => name === "ci.yml")?.workflow.on).toHaveProperty("schedule");
+  const done = doneBy(jobOf("ci.yml", "audit"));
+  expectInOrder(
+    done,
+    "npm audit --omit=dev --audit-level=high",
+    "npm ci --ignore-scripts",
+    "npm audit signatures",
+  );
+  // Where a step could fail without failing the job, nobody would look.
+  expect(done).not.toMatch(/\|\|/);
+  expect(JSON.stringify(jobOf("ci.yml", "audit"))).not.toContain("continue-on-error");
+});
+
 describe("an image", () => {
   const job = jobOf("ci.yml", "image");
 

@@ -10,6 +10,9 @@ import type { WatchedTarget } from "./watch.ts";
 /** What leaves the site about a component beside its name and state: nothing, reason and latency, the error's words too. */
 export type Detail = "none" | "code" | "text";
 
+/** Of the error's words. Whoever receives them takes no more than 1000 characters, and whole letters only. */
+const MAX_DETAIL_LENGTH = 250;
+
 /** One run of this publisher. */
 export interface Boot {
   readonly site: string;
@@ -77,6 +80,6 @@ function report({ kind, name, probe, belief }: WatchedTarget, detail: Detail): C
     sinceMs,
     observedAtMs,
     ...(detail !== "none" && { reason: belief.reason, latencyMs: belief.latencyMs }),
-    ...(detail === "text" && { detail: belief.detail }),
+    ...(detail === "text" && { detail: belief.detail?.slice(0, MAX_DETAIL_LENGTH).toWellFormed() }),
   };
 }

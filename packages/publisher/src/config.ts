@@ -174,6 +174,11 @@ function managementTls(env: Variables, brokerHost: string): TlsSettings {
 function httpOrigin(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isOrigin =
-    url && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.username && !url.search;
+    url &&
+    /^https?:$/.test(url.protocol) &&
+    url.pathname === "/" &&
+    !url.username &&
+    !url.password &&
+    !url.search;
   return isOrigin ? url.origin : undefined;
 }

@@ -169,17 +169,21 @@ function repeatedKey({ path, place, first }: Repeated): Finding {
   };
 }
 
+/** So many of the hosts without a name are told one by one. */
+const MAX_NAMELESS_TOLD = 10;
+
 /** Their address stands in the heartbeats in place of a name. */
 function namelessHosts(json: Json, { hosts }: Targets): Finding[] {
-  return hosts.flatMap(({ name, host }, index) =>
-    name === host
-      ? [
-          finding(
-            json,
-            ["heartbeat", "hosts", index],
-            "has no name, so its address leaves the site in its place",
-          ),
-        ]
-      : [],
+  const paths = hosts.flatMap(({ name, host }, index) =>
+    name === host ? [["heartbeat", "hosts", index]] : [],
   );
+  const findings = paths
+    .slice(0, MAX_NAMELESS_TOLD)
+    .map((path) =>
+      finding(json, path, "has no name of its own, so its address leaves the site in its place"),
+    );
+  const [last, more] = [paths.at(-1), paths.length - findings.length];
+  if (last && more > 0)
+    findings.push(finding(json, last, `is the last of ${more} more without a name of their own`));
+  return findings;
 }

@@ -118,3 +118,11 @@ test.each([
 ])("with $env so many heartbeats are kept: $kept", ({ env, kept }) => {
   expect(configOf(env).bufferHeartbeats).toBe(kept);
 });
+test.each(["https://user:hunter2@mq:15671", "https://:hunter2@mq:15671", "https://mq:15671/?hunter2"])(
+  "a management URL takes no password, and does not repeat it",
+  (url) => {
+    expect(() => configOf({ RABBITMQ_MANAGEMENT_URL: url })).toThrow(
+      /^configuration error:\n {2}RABBITMQ_MANAGEMENT_URL: expected a URL such as [^\n]*, without path, user or password$/,
+    );
+  },
+);

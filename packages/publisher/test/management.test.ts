@@ -88,6 +88,17 @@ describe("an answer that tells nothing", () => {
   );
 });
 
+test("what a refusal repeats of the request is told without the credentials", async () => {
+  const url = await server((request, response) => {
+    response.writeHead(502).end(`bad request: ${JSON.stringify(request.headers)}, guest:p+ss`);
+  });
+  const api = management({ ...settings, password: "p+ss", url });
+  onTestFinished(() => api.close());
+  const error = await api.queues(soon()).catch(String);
+  expect(error).toContain('answered 502: bad request: {"authorization":"Basic (credentials)"');
+  expect(error).not.toMatch(/p\+ss|Z3Vlc3Q6/);
+});
+
 test("nobody at the port is told as such", async () => {
   const api = management({ ...settings, url: "http://127.0.0.1:1" });
   await expect(api.queues(soon())).rejects.toMatchObject({ reason: "management_unreachable" });

@@ -238,3 +238,13 @@ test("a host without a name is warned about: its address leaves the site", () =>
     "heartbeat.hosts[0]: has no name",
   );
 });
+
+test("however many they are, the warnings are few and tell the number", () => {
+  const hosts = Array.from({ length: 500 }, (_, index) => ({ host: `10.0.0.${index}`, port: 1 }));
+  const warnings = warningsOf(file({ hosts })).split("\n");
+  expect(warnings).toHaveLength(11);
+  expect(warnings.at(-1)).toContain(
+    "heartbeat.hosts[499]: is the last of 490 more without a name of their own",
+  );
+  expect(warnings.join()).not.toContain("10.0.0");
+});

@@ -1,6 +1,8 @@
 import { constants } from "node:os";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
 import { endProcess } from "./end-process.ts";
+import { errorStack } from "./error-text.ts";
+import { keepMemoryPrivate } from "./private-memory.ts";
 
 /** sysexits.h: EX_USAGE. */
 const EXIT_USAGE = 64;
@@ -41,6 +43,7 @@ export class UsageError extends Error {
  * Exit codes: the command's own, 64 for arguments that nobody understands, 78 for a wrong configuration, 1 for a bug.
  */
 export async function runProgram(program: Program, args: readonly string[]): Promise<void> {
+  keepMemoryPrivate();
   if (args.length === 0) return await program.serve();
   // Whoever reads may leave before the end, as `head` does.
   for (const output of [process.stdout, process.stderr]) output.on("error", ignoreBrokenPipe);
@@ -90,7 +93,7 @@ function explain(name: string, error: unknown): number {
     process.stderr.write(`${name}: ${firstLine} (--help shows what there is)\n`);
     return EXIT_USAGE;
   }
-  process.stderr.write(`${name} failed: ${error instanceof Error ? error.stack : String(error)}\n`);
+  process.stderr.write(`${name} failed: ${errorStack(error)}\n`);
   return 1;
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger, pino } from "pino";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
 import { endProcess } from "./end-process.ts";
+import { errorStack, errorText } from "./error-text.ts";
 
 /** Ends well within five seconds; Kubernetes and Docker wait longer before they kill. */
 const STOP_DEADLINE_MS = 4_500;
@@ -30,7 +31,8 @@ export async function runService(
   { name, logLevel }: { name: string; logLevel: string | undefined },
   main: (service: Service) => Promise<void>,
 ): Promise<void> {
-  const log = pino({ name, level: isLevel(logLevel) ? logLevel : "info" });
+  const level = isLevel(logLevel) ? logLevel : "info";
+  const log = pino({ name, level, serializers: { err: loggedError } });
   const controller = new AbortController();
   const releases: (() => unknown)[] = [];
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -75,6 +77,11 @@ export async function runService(
   await sleep(LAST_LINES_MS);
   // What is left, such as a socket to a host that does not answer, must not keep the process.
   endProcess(exitCode);
+}
+
+/** pino's own takes along whatever the error carries, such as the command that Redis refused, with the password in it. */
+function loggedError(error: unknown) {
+  return { message: errorText(error), stack: errorStack(error) };
 }
 
 /** The levels that LOG_LEVEL may name. */

@@ -24,6 +24,20 @@ async function exitCode(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
+test("an error is logged with its stack and causes, and with nothing else that it carries", async () => {
+  const child = start(`
+    const command = { name: "auth", args: ["hunter2"] };
+    const failed = (text) => Object.assign(new Error(text, { cause: new Error("WRONGPASS") }), { command });
+    onStop(() => { throw failed("not released"); });
+    throw failed("not started");`);
+  expect(await exitCode(child)).toBe(1);
+  const output = await child.output;
+  for (const told of ["not started", "not released", "caused by: Error: WRONGPASS"]) {
+    expect(output).toContain(told);
+  }
+  expect(output).not.toContain("hunter2");
+});
+
 test("a signal releases in reverse order and ends with 0", async () => {
   const child = start(`
     onStop(() => console.log("first"));

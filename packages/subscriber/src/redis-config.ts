@@ -6,7 +6,6 @@ import {
   oneOf,
   optionalText,
   port,
-  text,
   variable,
 } from "@pipeline-heartbeat/shared/config.ts";
 import { certificateFile, type PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
@@ -37,7 +36,12 @@ const REDIS_PORT = 6_379;
 
 /** The variables about Redis. */
 export const redisVariables = {
-  REDIS_HOST: text("redis"),
+  // Of a URL, which may have a password in it, the whole would stand in the log.
+  REDIS_HOST: variable(
+    "a name or an address, not a URL",
+    (host) => (/^[^\s/@]+$/.test(host) ? host : undefined),
+    "redis",
+  ),
   REDIS_PORT: port(REDIS_PORT),
   REDIS_DB: count(0, 0, 1_000_000),
   REDIS_USERNAME: optionalText(),

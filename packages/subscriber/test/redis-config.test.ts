@@ -89,6 +89,11 @@ describe("a configuration problem is", () => {
     if (list.length > 4) expect(told).not.toContain(list);
   });
 
+  test.each(["redis://:hunter2@a", "u:hunter2@a", "a b"])("a host %j, told without its value", (host) => {
+    expect(problems({ REDIS_HOST: host })).toContain("REDIS_HOST: expected a name or an address, not a URL");
+    expect(problems({ REDIS_HOST: host })).not.toContain(host);
+  });
+
   test("told beside all the others", () => {
     const env = { REDIS_CLUSTER_NODES: "a", REDIS_SENTINELS: "b:x", REDIS_DB: "1", LEGACY_KEYS: "upstream" };
     const told = problems(env);

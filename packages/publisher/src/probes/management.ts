@@ -53,6 +53,8 @@ export interface Management extends ManagementQuestions {
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 /** Queues are asked for side by side only where the user may not see the list of all. */
 const MAX_CONNECTIONS = 8;
+/** So much of a refusal is read, and so much told. */
+const MAX_READ_LENGTH = 10_000;
 const DETAIL_LENGTH = 200;
 
 export function management(settings: ManagementSettings): Management {
@@ -70,7 +72,17 @@ export function management(settings: ManagementSettings): Management {
     schema: Schema,
     signal: AbortSignal,
   ): Promise<z.output<Schema> | undefined> {
-    return understand(await ask(path, signal), schema);
+    const { statusCode, text } = await ask(path, signal);
+    if (statusCode === 404 && isNotFound(text)) return undefined;
+    if (statusCode !== 200) throw statusProblem(statusCode, withoutSecrets(text.slice(0, MAX_READ_LENGTH)));
+    const parsed = schema.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    throw new ManagementError("management_failed", "the answer of the management API was not understood");
+  }
+
+  /** What a proxy says of a request that it did not like may repeat its headers. */
+  function withoutSecrets(text: string): string {
+    return text.replaceAll(credentials, "(credentials)").replaceAll(settings.password, "(password)");
   }
 
   async function ask(path: string, signal: AbortSignal): Promise<HttpReply> {
@@ -132,18 +144,6 @@ export function currentManagement(current: () => Management): ManagementQuestion
     queues: (signal) => current().queues(signal),
     consumersOf: (queue, signal) => current().consumersOf(queue, signal),
   };
-}
-
-/** Undefined when the API itself says that there is no such object. */
-function understand<Schema extends z.ZodType>(
-  { statusCode, text }: HttpReply,
-  schema: Schema,
-): z.output<Schema> | undefined {
-  if (statusCode === 404 && isNotFound(text)) return undefined;
-  if (statusCode !== 200) throw statusProblem(statusCode, text);
-  const parsed = schema.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
-  throw new ManagementError("management_failed", "the answer of the management API was not understood");
 }
 
 function statusProblem(statusCode: number, text: string): ManagementError {
