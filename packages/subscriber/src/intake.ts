@@ -6,9 +6,12 @@ import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
-import { eventsBetween, type StateEvent } from "./events.ts";
+import { siteEvents, type StateEvent } from "./events.ts";
+import { factsOf, type TakenIn } from "./facts.ts";
+import { isReplay } from "./order.ts";
 import type { SiteRecord } from "./site-record.ts";
 import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
+import { retell, type Retold } from "./timeline.ts";
 
 /** Longer than this no message is held: the broker's consumer time-out would come. */
 const MAX_HOLD_MS = 60_000;
@@ -66,34 +69,41 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
   }
 
   /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
-  async function applyToSite(
-    site: string,
-    received: readonly Received[],
-    setAtMs: number,
-  ): Promise<Rejected[]> {
-    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
-      const before = await store.load(site);
-      const { record, outcomes, events } = fold(before, site, received, setAtMs);
-      if (!record || record === before.record) return logOutcomes(site, outcomes);
-      const result = await commitOrRefusal(before, record, events);
-      if (result instanceof RefusedError) {
-        return received.map(({ delivery }) => rejection(`redis refuses it: ${result.message}`, delivery));
+  function siteWork(site: string, received: readonly Received[], setAtMs: number): () => Promise<Rejected[]> {
+    let replays: Rejected[] | undefined;
+    return async () => {
+      for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
+        const before = await store.load(site);
+        // Later on what is stored may be our own, of an attempt that seemed to fail.
+        replays ??= replaysAmong(received, before);
+        const { record, outcomes, events, taken } = fold(before, site, received, setAtMs);
+        if (taken.length === 0 && record === before.record) return logOutcomes(site, outcomes, replays);
+        const told = factsOf(taken);
+        const history = told.isPlain ? undefined : await store.loadHistory(site);
+        const retold = retell(before.record, record, told, history);
+        if (!record && retold.events.length === 0) return logOutcomes(site, outcomes, replays);
+        const result = await commitOrRefusal(before, site, retold, [...retold.events, ...events]);
+        if (result instanceof RefusedError) {
+          return received.map(({ delivery }) => rejection(`redis refuses it: ${result.message}`, delivery));
+        }
+        if (result === "full") {
+          return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
+        }
+        if (result === "committed") {
+          if (record) logChanges(before.record, record, log);
+          return logOutcomes(site, outcomes, replays);
+        }
       }
-      if (result === "full") {
-        return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
-      }
-      if (result === "committed") {
-        logChanges(before.record, record, log);
-        return logOutcomes(site, outcomes);
-      }
-    }
-    throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
+      throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
+    };
   }
 
   /** A message that Redis can make nothing of must not stop all others. */
-  async function commitOrRefusal(before: Stored, record: SiteRecord, events: readonly StateEvent[]) {
+  async function commitOrRefusal(before: Stored, site: string, retold: Retold, events: readonly StateEvent[]) {
+    const { record } = retold;
     try {
-      return await store.commit(before, record, events);
+      if (record) return await store.commit(before, record, events, retold);
+      return await store.commitEvents(before, site, events, retold);
     } catch (error) {
       if (error instanceof RefusedError) return error;
       throw error;
@@ -104,25 +114,28 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
     let { record } = before;
     const outcomes: (Outcome | "forgotten")[] = [];
     const events: StateEvent[] = [];
+    const taken: TakenIn[] = [];
     for (const { heartbeat, delivery } of received) {
       const applied = applyHeartbeat(record, heartbeat, site, { ...delivery, clockSetAtMs: setAtMs }, rules);
-      // A message from before the site was forgotten does not bring it back. One that came at once is no such message.
-      const isOld = delivery.hasWaited && (applied.record?.freshAtMs ?? 0) <= (before.forgottenAtMs ?? 0);
-      if (!record && applied.record && isOld) {
+      if (!record && isForgotten(before, delivery, applied.record)) {
         outcomes.push("forgotten");
         continue;
       }
-      if (applied.record && applied.outcome === "applied")
-        events.push(...eventsBetween(record, applied.record));
+      const isApplied = applied.outcome === "applied";
+      if (isApplied && applied.record) events.push(...siteEvents(record, applied.record));
+      // In format 1 only what counts tells anything.
+      if (isApplied || (heartbeat.format === 2 && applied.outcome !== "duplicate")) {
+        taken.push({ heartbeat, before: record, after: applied.record, isApplied });
+      }
       record = applied.record;
       outcomes.push(applied.outcome);
     }
-    return { record, outcomes, events };
+    return { record, outcomes, events, taken };
   }
 
-  function logOutcomes(site: string, outcomes: readonly string[]): [] {
-    log.debug({ site, outcomes }, "heartbeats taken in");
-    return [];
+  function logOutcomes(site: string, outcomes: readonly string[], replays: Rejected[]): Rejected[] {
+    log.debug({ site, outcomes, replays: replays.length }, "heartbeats taken in");
+    return replays;
   }
 
   async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
@@ -148,7 +161,7 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
       for (const [site, ofSite] of bySite) {
-        rejected.push(...(await held(() => applyToSite(site, ofSite, setAtMs), lost)));
+        rejected.push(...(await held(siteWork(site, ofSite, setAtMs), lost)));
       }
       const entries = received.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
       await held(() => store.writeAsUpstream(entries), lost);
@@ -164,6 +177,30 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
 interface Received {
   readonly heartbeat: ReceivedHeartbeat;
   readonly delivery: Delivery;
+}
+
+/** A message from before the site was forgotten does not bring it back. One that came at once is no such message. */
+function isForgotten({ forgottenAtMs }: Stored, { hasWaited }: Delivery, record: SiteRecord | undefined): boolean {
+  // Back-fill alone gives no record, and does not bring it back either.
+  if (!record) return forgottenAtMs !== undefined;
+  return hasWaited && record.freshAtMs <= (forgottenAtMs ?? 0);
+}
+
+/**
+ * Heartbeats that were taken in before, by what was stored when they came, though nobody had reason to send or deliver
+ * them twice. They change nothing.
+ */
+function replaysAmong(received: readonly Received[], { record }: Stored): Rejected[] {
+  const inBatch = new Set<string>();
+  return received.flatMap(({ heartbeat, delivery }) => {
+    const { format, bootId, sequence, sentAtMs, cause } = heartbeat;
+    const key = JSON.stringify([bootId, sequence, sentAtMs]);
+    const isSecond = isReplay(record, heartbeat) || inBatch.has(key);
+    if (format === 2) inBatch.add(key);
+    // A publisher that got no confirm sends its back-fill again; a broker says what it delivers again.
+    if (!isSecond || cause === "backfill" || delivery.isRedelivered) return [];
+    return rejection("replayed: this heartbeat was taken in before", delivery);
+  });
 }
 
 function rejection(reason: string, { body, receivedAtMs }: Delivery): Rejected {

@@ -38,7 +38,7 @@ function startIntake(store: Store, receivedAtMs = CAPTURED_MS) {
   return {
     take: (bodies: readonly Buffer[], lost: AbortSignal) =>
       started.take(
-        bodies.map((body) => ({ body, receivedAtMs, hasWaited: false })),
+        bodies.map((body) => ({ body, receivedAtMs, hasWaited: false, isRedelivered: false })),
         lost,
       ),
     storeProblem: () => started.storeProblem,
