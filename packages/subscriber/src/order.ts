@@ -72,13 +72,17 @@ export function isReplay(record: SiteRecord | undefined, heartbeat: ReceivedHear
   return isTakenIn(record, heartbeat) && heartbeat.sentAtMs <= lastSentAtMs;
 }
 
-/** The record once a heartbeat has been taken in that does not count. Unchanged when its boot is not remembered. */
+/** The record once a heartbeat has been taken in that does not count: its boot is remembered. Unchanged in format 1. */
 export function takeIn(record: SiteRecord, heartbeat: ReceivedHeartbeat): SiteRecord {
-  if (heartbeat.format === 1 || isReplay(record, heartbeat) || !bootOf(record, heartbeat.bootId)) return record;
-  const boots = record.boots.map((boot) =>
-    boot.bootId === heartbeat.bootId ? withHeard(boot, heartbeat) : boot,
-  );
-  return { ...record, boots };
+  const { format, bootId } = heartbeat;
+  if (format === 1 || isReplay(record, heartbeat)) return record;
+  const boots = bootOf(record, bootId)
+    ? record.boots
+    : withPassedOver(record.boots, { bootId, sequence: 0 });
+  return {
+    ...record,
+    boots: boots.map((boot) => (boot.bootId === bootId ? withHeard(boot, heartbeat) : boot)),
+  };
 }
 
 function withHeard(boot: BootRecord, { format, sequence, sentAtMs }: ReceivedHeartbeat): BootRecord {
@@ -107,7 +111,7 @@ export function hearOther(
     return { ...record, boots: withPassedOver(record.boots, passedOver) };
   }
   if (sequence <= Math.max(boot.sequence, boot.heardSince?.sequence ?? 0)) return record;
-  const heard = { ...boot, heardSince };
+  const heard = { ...boot, replacedAtMs: boot.replacedAtMs ?? receivedAtMs, heardSince };
   return { ...record, boots: record.boots.map((other) => (other === boot ? heard : other)) };
 }
 
