@@ -116,10 +116,14 @@ function removal({ kind, name }: Component, bootId: string, sinceMs: number): Fa
  * What heartbeats that did not count tell by their silence: a component that others have told of is not there in their
  * boot; or not in the one that speaks now, when theirs came before it.
  */
-export function removalsOf({ passed, passedBoots }: Told, after: SiteRecord, known: readonly Fact[]): Fact[] {
+export function removalsOf(
+  { current: news, passed, passedBoots }: Told,
+  after: SiteRecord,
+  known: readonly Fact[],
+): Fact[] {
   const current = bootOf(after, after.bootId);
   const currentFirstMs = current?.firstSentAtMs ?? 0;
-  const all = new Map([...known, ...passed, ...after.components].map((fact) => [keyOf(fact), fact]));
+  const all = new Map([...known, ...news, ...passed, ...after.components].map((fact) => [keyOf(fact), fact]));
   const now = new Set(after.components.map(keyOf));
   const missing = (components: Iterable<[string, Component]>, from: { has(key: string): boolean }) =>
     [...components].filter(([key]) => !from.has(key)).map(([, component]) => component);

@@ -99,7 +99,12 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
   }
 
   /** A message that Redis can make nothing of must not stop all others. */
-  async function commitOrRefusal(before: Stored, site: string, retold: Retold, events: readonly StateEvent[]) {
+  async function commitOrRefusal(
+    before: Stored,
+    site: string,
+    retold: Retold,
+    events: readonly StateEvent[],
+  ) {
     const { record } = retold;
     try {
       if (record) return await store.commit(before, record, events, retold);
@@ -180,7 +185,11 @@ interface Received {
 }
 
 /** A message from before the site was forgotten does not bring it back. One that came at once is no such message. */
-function isForgotten({ forgottenAtMs }: Stored, { hasWaited }: Delivery, record: SiteRecord | undefined): boolean {
+function isForgotten(
+  { forgottenAtMs }: Stored,
+  { hasWaited }: Delivery,
+  record: SiteRecord | undefined,
+): boolean {
   // Back-fill alone gives no record, and does not bring it back either.
   if (!record) return forgottenAtMs !== undefined;
   return hasWaited && record.freshAtMs <= (forgottenAtMs ?? 0);

@@ -59,7 +59,10 @@ export function bootOf(record: SiteRecord | undefined, bootId: string): BootReco
 }
 
 /** Whether a heartbeat of this number was taken in before. Not told in format 1, where the number is a time. */
-export function isTakenIn(record: SiteRecord | undefined, { format, bootId, sequence }: ReceivedHeartbeat): boolean {
+export function isTakenIn(
+  record: SiteRecord | undefined,
+  { format, bootId, sequence }: ReceivedHeartbeat,
+): boolean {
   return format === 2 && hasSeen(bootOf(record, bootId)?.seen ?? [], sequence);
 }
 
@@ -76,9 +79,7 @@ export function isReplay(record: SiteRecord | undefined, heartbeat: ReceivedHear
 export function takeIn(record: SiteRecord, heartbeat: ReceivedHeartbeat): SiteRecord {
   const { format, bootId } = heartbeat;
   if (format === 1 || isReplay(record, heartbeat)) return record;
-  const boots = bootOf(record, bootId)
-    ? record.boots
-    : withPassedOver(record.boots, { bootId, sequence: 0 });
+  const boots = bootOf(record, bootId) ? record.boots : withPassedOver(record.boots, { bootId, sequence: 0 });
   return {
     ...record,
     boots: boots.map((boot) => (boot.bootId === bootId ? withHeard(boot, heartbeat) : boot)),

@@ -103,7 +103,8 @@ function recordedFacts(
   const isOutlived = sinceMs !== reportedSinceMs;
   const hasFirst = stored.some((entry) => entry.state === state && entry.sinceMs === sinceMs);
   const first = { ...fact, sinceMs, bootId: isOutlived ? undefined : bootId, isTold: true };
-  const last = reportedSinceMs === undefined ? [] : [{ ...fact, sinceMs: reportedSinceMs, bootId, isTold: false }];
+  const last =
+    reportedSinceMs === undefined ? [] : [{ ...fact, sinceMs: reportedSinceMs, bootId, isTold: false }];
   return [...(hasFirst ? [] : [first]), ...(isOutlived ? last : [])];
 }
 

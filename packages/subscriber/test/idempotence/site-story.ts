@@ -55,6 +55,12 @@ export const boots: fc.Arbitrary<Boot[]> = fc.array(boot, { minLength: 1, maxLen
   });
 });
 
+/** Whether the last boot does not report what others did. */
+export function leavesOut(boots: readonly Boot[]): boolean {
+  const last = new Set(boots.at(-1)?.components);
+  return boots.some(({ components }) => components.some((component) => !last.has(component)));
+}
+
 /** All that the boots send, in the order in which it leaves: what was kept goes after the first that could be sent. */
 export function messagesOf(boots: readonly Boot[], site: string, startMs: number): Sent[] {
   let nowMs = startMs;
