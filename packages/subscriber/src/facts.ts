@@ -21,9 +21,12 @@ interface Component {
   readonly name: string;
 }
 
-/** The components that a boot reports, by key, as told by heartbeats that did not count, and when the first was sent. */
+/** By key. */
+type Components = ReadonlyMap<string, Component>;
+
+/** The components that a boot reports, as told by heartbeats that did not count, and when the first was sent. */
 interface PassedBoot {
-  readonly components: ReadonlyMap<string, Component>;
+  readonly components: Components;
   readonly sentAtMs: number;
 }
 
@@ -121,20 +124,23 @@ export function removalsOf(
   after: SiteRecord,
   known: readonly Fact[],
 ): Fact[] {
-  const current = bootOf(after, after.bootId);
-  const currentFirstMs = current?.firstSentAtMs ?? 0;
+  const currentFirstMs = bootOf(after, after.bootId)?.firstSentAtMs ?? 0;
   const all = new Map([...known, ...news, ...passed, ...after.components].map((fact) => [keyOf(fact), fact]));
-  const now = new Set(after.components.map(keyOf));
-  const missing = (components: Iterable<[string, Component]>, from: { has(key: string): boolean }) =>
-    [...components].filter(([key]) => !from.has(key)).map(([, component]) => component);
+  const present = new Map(after.components.map((component) => [keyOf(component), component]));
+  const gone = (components: Components) => removals(components, present, after.bootId, currentFirstMs);
 
   return [...passedBoots].flatMap(([bootId, { components, sentAtMs }]) => {
-    const gone = (component: Component) => removal(component, after.bootId, currentFirstMs);
-    if (bootId === after.bootId) return missing(all, now).map(gone);
+    if (bootId === after.bootId) return gone(all);
     const firstMs = Math.min(sentAtMs, bootOf(after, bootId)?.firstSentAtMs ?? Infinity);
     // Two publishers side by side say nothing about what the other one has.
     if (firstMs >= currentFirstMs) return [];
-    const then = missing(all, components).map((component) => removal(component, bootId, firstMs));
-    return [...then, ...missing(components, now).map(gone)];
+    return [...removals(all, components, bootId, firstMs), ...gone(components)];
   });
+}
+
+/** Of what is not there any more. */
+function removals(of: Components, present: Components, bootId: string, sinceMs: number): Fact[] {
+  return [...of].flatMap(([key, component]) =>
+    present.has(key) ? [] : [removal(component, bootId, sinceMs)],
+  );
 }

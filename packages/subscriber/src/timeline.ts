@@ -51,39 +51,61 @@ export function retell(
   told: Told,
   history: History | undefined,
 ): Retold {
-  const past = [...(history?.events ?? []), ...(history?.restated ?? [])];
-  const passed = [...told.passed, ...(after && history ? removalsOf(told, after, past) : [])].filter(
-    // Whether it is in the part that was given up cannot be known.
-    ({ sinceMs }) => sinceMs > (history?.givenUpToMs ?? 0),
-  );
-  const news = Map.groupBy([...told.current, ...passed], keyOf);
+  const lines = linesOf(before, [...told.current, ...passedFacts(after, told, history)], history);
+  const entries = [...lines.values()].flatMap((line) => line.entries);
+  // What is no event because of one that was given up does not become one.
+  const isOld = ({ isRestated, sinceMs }: Entry) => isRestated && sinceMs <= (history?.givenUpToMs ?? 0);
+  const news = entries
+    .filter(({ isShown, entry }) => isShown && !entry.isTold && !isOld(entry))
+    .map(({ entry }) => entry);
+  return {
+    record: after && withLines(after, lines),
+    events: news.toSorted((a, b) => a.sinceMs - b.sinceMs),
+    withdrawn: [...lines.values()].flatMap((line) => line.withdrawn),
+    restated: history && restatedAfter(lines, history, after?.components.length ?? 0),
+  };
+}
+
+/** What tells of the past, but for what may be in the part that was given up. */
+function passedFacts(after: SiteRecord | undefined, told: Told, history: History | undefined): Fact[] {
+  if (!history) return [];
+  const facts = [...told.passed, ...(after ? removalsOf(told, after, history.events) : [])];
+  return facts.filter(({ sinceMs }) => sinceMs > history.givenUpToMs);
+}
+
+/** The lines of those components of which there are new facts. */
+function linesOf(
+  before: SiteRecord | undefined,
+  news: readonly Fact[],
+  history: History | undefined,
+): Map<string, Line> {
   const events = Map.groupBy(history?.events ?? [], keyOf);
   const restated = Map.groupBy(history?.restated ?? [], keyOf);
-  const known = new Map(before?.components.map((component) => [keyOf(component), component]));
-  const lines = new Map(
-    [...news].map(([key, facts]) => {
+  const recorded = new Map(before?.components.map((component) => [keyOf(component), component]));
+  return new Map(
+    [...Map.groupBy(news, keyOf)].map(([key, facts]) => {
       const stored: Entry[] = [
         ...(events.get(key) ?? []).map((event) => ({ ...event, isTold: true })),
         ...(restated.get(key) ?? []).map((fact) => ({ ...fact, isTold: false, isRestated: true })),
       ];
-      const recorded = recordedFacts(known.get(key), before?.bootId, stored);
-      return [key, lineOf([...stored, ...recorded, ...facts.map((fact) => ({ ...fact, isTold: false }))])];
+      const known = recordedFacts(recorded.get(key), before?.bootId, stored);
+      return [key, lineOf([...stored, ...known, ...facts.map((fact) => ({ ...fact, isTold: false }))])];
     }),
   );
+}
+
+/** Undefined when none has come to be no event. */
+function restatedAfter(
+  lines: ReadonlyMap<string, Line>,
+  { restated }: History,
+  components: number,
+): Fact[] | undefined {
   const entries = [...lines.values()].flatMap((line) => line.entries);
-  const collapsed = entries.filter(({ isShown }) => !isShown).map(({ entry }) => entry);
-  const hasCollapsed = collapsed.some(({ isRestated }) => isRestated !== true);
-  const others = (history?.restated ?? []).filter((fact) => !lines.has(keyOf(fact)));
-  const most = Math.max(LEAST_RESTATED, RESTATED_PER_COMPONENT * (after?.components.length ?? 0));
-  return {
-    record: after && withLines(after, lines),
-    events: entries
-      .filter(({ isShown, entry }) => isShown && !entry.isTold)
-      .map(({ entry }) => entry)
-      .toSorted((a, b) => a.sinceMs - b.sinceMs),
-    withdrawn: [...lines.values()].flatMap((line) => line.withdrawn),
-    restated: history && hasCollapsed ? newest([...others, ...collapsed], most) : undefined,
-  };
+  const none = entries.filter(({ isShown }) => !isShown).map(({ entry }) => entry);
+  if (none.every(({ isRestated }) => isRestated)) return undefined;
+  const most = Math.max(LEAST_RESTATED, RESTATED_PER_COMPONENT * components);
+  const others = restated.filter((fact) => !lines.has(keyOf(fact)));
+  return [...others, ...none].toSorted((a, b) => a.sinceMs - b.sinceMs).slice(-most);
 }
 
 interface Line {
@@ -162,8 +184,4 @@ function withLines(record: SiteRecord, lines: ReadonlyMap<string, Line>): SiteRe
     return { ...component, sinceMs: entries[index]?.entry.sinceMs ?? component.sinceMs };
   });
   return { ...record, toldAheadMs, components };
-}
-
-function newest(facts: readonly Fact[], most: number): Fact[] {
-  return facts.toSorted((a, b) => a.sinceMs - b.sinceMs).slice(-most);
 }

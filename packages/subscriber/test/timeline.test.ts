@@ -26,26 +26,22 @@ function said(
 /** Each message told by itself, with all that was told before; how the events and the record read in the end. */
 function tell(...messages: ReceivedHeartbeat[]) {
   let record: SiteRecord | undefined;
-  let history: History = { events: [], restated: [], givenUpToMs: 0 };
+  let told: History = { events: [], restated: [], givenUpToMs: 0 };
   let ids = 0;
   for (const message of messages) {
     const { outcome, record: after } = applyHeartbeat(record, message, "tsd", receipt(T + 10_000), rules);
     if (outcome === "duplicate") continue;
     const isApplied = outcome === "applied";
-    const told = factsOf([{ heartbeat: message, before: record, after, isApplied }]);
-    const { events, withdrawn, restated, ...retold } = retell(
-      record,
-      after,
-      told,
-      told.isPlain ? undefined : history,
-    );
+    const facts = factsOf([{ heartbeat: message, before: record, after, isApplied }]);
+    const retold = retell(record, after, facts, facts.isPlain ? undefined : told);
     record = retold.record;
-    const kept = history.events.filter(({ id }) => !withdrawn.includes(id));
-    const added = events.map((event) => ({ ...event, id: String((ids += 1)) }));
-    history = { ...history, events: [...kept, ...added], restated: restated ?? history.restated };
+    const kept = told.events.filter(({ id }) => !retold.withdrawn.includes(id));
+    const added = retold.events.map((event) => ({ ...event, id: String((ids += 1)) }));
+    const restated = retold.restated ?? told.restated;
+    told = { events: [...kept, ...added], restated, givenUpToMs: 0 };
   }
   return {
-    events: history.events.map(({ name, state, sinceMs }) => `${name} ${state} ${sinceMs - T}`).toSorted(),
+    events: told.events.map(({ name, state, sinceMs }) => `${name} ${state} ${sinceMs - T}`).toSorted(),
     record: record?.components.map(({ name, state, sinceMs }) => `${name} ${state} ${sinceMs - T}`),
   };
 }
@@ -153,6 +149,20 @@ describe("what was given up", () => {
       [up, down].map((message) => ({ heartbeat: message, before: record, after: record, isApplied: false })),
     );
     expect(retell(record, record, told, history).events).toMatchObject([{ state: "down", sinceMs: T + 200 }]);
+  });
+
+  test("makes no event of what was none because of it", () => {
+    const old = { kind: "service", name: "old", state: "up", sinceMs: T + 120, reason: undefined } as const;
+    const restated = [{ ...old, bootId: "z" }];
+    const told = factsOf([{ heartbeat: down, before: record, after: record, isApplied: false }]);
+    expect(retell(record, record, told, { ...history, restated }).events).toMatchObject([{ name: "db" }]);
+    const again = said("a", 2, 210, { old: ["down", 200] });
+    const toldAgain = factsOf([{ heartbeat: again, before: record, after: record, isApplied: false }]);
+    const { events } = retell(record, record, toldAgain, { ...history, restated });
+    expect(events.filter(({ name }) => name === "old")).toMatchObject([
+      { state: "down" },
+      { state: "removed" },
+    ]);
   });
 
   test("keeps nobody from telling what is new now, whatever its clock says", () => {

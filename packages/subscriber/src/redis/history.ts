@@ -7,7 +7,7 @@ import type { History } from "../timeline.ts";
 const LEAST_EVENTS = 1_000;
 /** So that a site with many components keeps what happened when all of them failed and came back. */
 const EVENTS_PER_COMPONENT = 4;
-const MOST_EVENTS = 16_000;
+const MOST_EVENTS = 8_000;
 
 /** The changes of what was told of a site, for the script that makes them. */
 export function historyChanges(
@@ -30,11 +30,8 @@ export function historyChanges(
 }
 
 function streamEntry({ kind, name, state, sinceMs, reason, bootId }: StateEvent): string[] {
-  return [
-    ...["kind", kind, "name", name, "state", state, "since", sinceOf({ sinceMs })],
-    ...(reason === undefined ? [] : ["reason", reason]),
-    ...(bootId === undefined ? [] : ["boot", bootId]),
-  ];
+  const fields = { kind, name, state, since: sinceOf({ sinceMs }), reason, boot: bootId };
+  return Object.entries(fields).flatMap(([field, value]) => (value === undefined ? [] : [field, value]));
 }
 
 /** As text these have the order of the times. */
@@ -42,18 +39,9 @@ function sinceOf({ sinceMs }: Pick<StateEvent, "sinceMs">): string {
   return new Date(sinceMs).toISOString();
 }
 
+const kindSchema = z.enum(["service", "queue"]);
 const stateSchema = z.enum(["up", "down", "unknown", "removed"]);
-const entrySchema = z.object({
-  kind: z.enum(["service", "queue"]),
-  name: z.string(),
-  state: stateSchema,
-  since: z.iso.datetime().transform((text) => Date.parse(text)),
-  reason: z.string().optional(),
-  boot: z.string().optional(),
-});
-const restatedSchema = z.array(
-  z.tuple([entrySchema.shape.kind, z.string(), stateSchema, z.number(), z.string()]),
-);
+const restatedSchema = z.array(z.tuple([kindSchema, z.string(), stateSchema, z.number(), z.string()]));
 
 /** What is stored; what cannot be read is as good as lost. Events of the site as a whole are left out. */
 export function parseHistory(
@@ -63,19 +51,23 @@ export function parseHistory(
 ): History {
   return {
     events: entries.flatMap(([id, fields]) => {
-      const { success, data } = entrySchema.safeParse(objectOf(fields));
-      if (!success) return [];
-      const { kind, name, state, since: sinceMs, reason, boot: bootId } = data;
-      return [{ id, kind, name, state, sinceMs, reason, bootId }];
+      const values = valuesOf(fields);
+      const kind = kindSchema.safeParse(values.get("kind")).data;
+      const state = stateSchema.safeParse(values.get("state")).data;
+      const name = values.get("name");
+      const sinceMs = Date.parse(values.get("since") ?? "");
+      if (!kind || !state || name === undefined || Number.isNaN(sinceMs)) return [];
+      return [{ id, kind, name, state, sinceMs, reason: values.get("reason"), bootId: values.get("boot") }];
     }),
     restated: parseRestated(restated ?? "[]"),
     givenUpToMs: Date.parse(givenUpTo ?? "") || 0,
   };
 }
 
-function objectOf(fields: readonly string[]): Record<string, string> {
-  const pairs = fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? ""]] : []));
-  return Object.fromEntries(pairs) as Record<string, string>;
+function valuesOf(fields: readonly string[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (let at = 0; at < fields.length; at += 2) values.set(fields[at] ?? "", fields[at + 1] ?? "");
+  return values;
 }
 
 function parseRestated(text: string): Fact[] {

@@ -7,7 +7,7 @@ const INTERVAL_MS = 24 * 60 * MINUTE_MS;
 const NAMES = ["db", "mq", "inbox", "worker"] as const;
 
 /** What happens within a boot, one minute after the other. */
-export interface Step {
+interface Step {
   readonly changes: readonly { readonly component: number; readonly state: State }[];
   /** Whether a heartbeat is composed then. What changed and changed back in between is not told. */
   readonly isBeat: boolean;
