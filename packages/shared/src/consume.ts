@@ -7,6 +7,8 @@ const PREFETCH = 200;
 
 export interface Delivery {
   readonly body: Buffer;
+  /** Whatever the sender put there, of any type; absent when there are none. */
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
   /** Date.now() at its arrival, however long it was in hand since. */
   readonly receivedAtMs: number;
   /** Whether it may have waited in the queue for us; if not, it came as soon as it was in the queue. */
@@ -69,7 +71,9 @@ export async function consumeInBatches(
     // One that was in somebody's hands before is older than it looks.
     const { redelivered: isRedelivered } = message.fields;
     const hasWaited = isBacklog || isRedelivered;
-    const delivery = { body: message.content, receivedAtMs: Date.now(), hasWaited, isRedelivered };
+    const { content: body, properties } = message;
+    const { headers } = properties;
+    const delivery = { body, headers, receivedAtMs: Date.now(), hasWaited, isRedelivered };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
       .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too

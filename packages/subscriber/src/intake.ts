@@ -1,14 +1,16 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
-import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { Delivery } from "@pipeline-heartbeat/shared/consume.ts";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Verify } from "@pipeline-heartbeat/shared/signature.ts";
 import type { Logger } from "pino";
-import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
-import { siteEvents, type StateEvent } from "./events.ts";
-import { factsOf, type TakenIn } from "./facts.ts";
-import { isReplay } from "./order.ts";
+import { type ApplyRules, keyOf } from "./apply.ts";
+import type { StateEvent } from "./events.ts";
+import { factsOf } from "./facts.ts";
+import { fold, type Refusals, replaysAmong } from "./fold.ts";
+import { judge, type Received } from "./judge.ts";
+import { rejection, type RejectionCode, type Rejections, rejections } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
 import { retell, type Retold } from "./timeline.ts";
@@ -21,15 +23,14 @@ const MAX_RETRY_MS = 1_000;
 const PROBLEM_LASTS_MS = 30_000;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
-const REJECTED_HEAD_BYTES = 500;
-/** The same problem is logged once in this time, however many messages have it. */
-const REJECTION_LOG_EVERY_MS = 60_000;
 
 export interface IntakeOptions {
   readonly store: Store;
   readonly rules: ApplyRules;
   /** The name given to heartbeats that carry none. */
   readonly defaultSite: string;
+  /** Absent where nothing is verified. */
+  readonly verify?: Verify | undefined;
   /** When our own clock was last set, 0 when never. */
   readonly clockSetAtMs: () => number;
   readonly log: Logger;
@@ -44,10 +45,13 @@ export interface Intake {
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Why what came last could not be stored; undefined when it could, or when it was not tried again for 30 s. */
   readonly storeProblem: string | undefined;
+  readonly rejections: Rejections;
 }
 
-export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }: IntakeOptions): Intake {
-  const loggedAtMs = new Map<string, number>();
+export function intake(options: IntakeOptions): Intake {
+  const { store, rules, defaultSite, verify, clockSetAtMs, log, outage } = options;
+  const judged = judge(defaultSite, verify);
+  const refused = rejections(log);
   let failure: { readonly problem: string; readonly atMs: number } | undefined;
 
   /** Tries until the store answers. */
@@ -69,14 +73,14 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
   }
 
   /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
-  function siteWork(site: string, received: readonly Received[], setAtMs: number): () => Promise<Rejected[]> {
-    let replays: Rejected[] | undefined;
+  function siteWork(site: string, received: readonly Received[], setAtMs: number): () => Promise<Refusals> {
+    let replays: Refusals | undefined;
     return async () => {
       for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
         const before = await store.load(site);
         // Later on what is stored may be our own, of an attempt that seemed to fail.
         replays ??= replaysAmong(received, before);
-        const { record, outcomes, events, taken } = fold(before, site, received, setAtMs);
+        const { record, outcomes, events, taken } = fold(before, site, received, { rules, setAtMs });
         if (taken.length === 0 && record === before.record) return logOutcomes(site, outcomes, replays);
         const told = factsOf(taken);
         const history = told.isPlain ? undefined : await store.loadHistory(site);
@@ -84,11 +88,9 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
         if (!record && retold.events.length === 0) return logOutcomes(site, outcomes, replays);
         const result = await commitOrRefusal(before, site, retold, [...retold.events, ...events]);
         if (result instanceof RefusedError) {
-          return received.map(({ delivery }) => rejection(`redis refuses it: ${result.message}`, delivery));
+          return refuseAll(received, "refused_by_redis", `redis refuses it: ${result.message}`);
         }
-        if (result === "full") {
-          return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
-        }
+        if (result === "full") return refuseAll(received, "too_many_sites", "too many sites (MAX_SITES)");
         if (result === "committed") {
           if (record) logChanges(before.record, record, log);
           return logOutcomes(site, outcomes, replays);
@@ -115,105 +117,49 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
     }
   }
 
-  function fold(before: Stored, site: string, received: readonly Received[], setAtMs: number) {
-    let { record } = before;
-    const outcomes: (Outcome | "forgotten")[] = [];
-    const events: StateEvent[] = [];
-    const taken: TakenIn[] = [];
-    for (const { heartbeat, delivery } of received) {
-      const applied = applyHeartbeat(record, heartbeat, site, { ...delivery, clockSetAtMs: setAtMs }, rules);
-      if (!record && isForgotten(before, delivery, applied.record)) {
-        outcomes.push("forgotten");
-        continue;
-      }
-      const isApplied = applied.outcome === "applied";
-      if (isApplied && applied.record) events.push(...siteEvents(record, applied.record));
-      // In format 1 only what counts tells anything.
-      if (isApplied || (heartbeat.format === 2 && applied.outcome !== "duplicate")) {
-        taken.push({ heartbeat, before: record, after: applied.record, isApplied });
-      }
-      record = applied.record;
-      outcomes.push(applied.outcome);
-    }
-    return { record, outcomes, events, taken };
-  }
-
-  function logOutcomes(site: string, outcomes: readonly string[], replays: Rejected[]): Rejected[] {
-    log.debug({ site, outcomes, replays: replays.length }, "heartbeats taken in");
+  function logOutcomes(site: string, outcomes: readonly string[], replays: Refusals): Refusals {
+    log.debug({ site, outcomes, replays: replays.size }, "heartbeats taken in");
     return replays;
   }
 
   async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
     if (rejected.length === 0) return;
     await held(() => store.quarantine(rejected), lost);
-    for (const { reason, receivedAtMs } of rejected) {
-      const isNews = receivedAtMs - (loggedAtMs.get(reason) ?? -Infinity) >= REJECTION_LOG_EVERY_MS;
-      if (isNews) loggedAtMs.set(reason, receivedAtMs);
-      log[isNews ? "warn" : "debug"]({ reason }, "message quarantined in heartbeat:rejected");
-    }
-    if (loggedAtMs.size > 100) loggedAtMs.clear();
+    refused.add(rejected);
   }
 
   return {
     async take(deliveries, lost) {
       const rejected: Rejected[] = [];
       const received: Received[] = [];
+      const refusals = new Map<Received, Rejected>();
       for (const delivery of deliveries) {
-        const decoded = decodeHeartbeat(delivery.body, delivery.receivedAtMs);
-        if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, delivery });
-        else rejected.push(rejection(decoded.problem, delivery));
+        const result = judged(delivery);
+        if ("heartbeat" in result) received.push(result);
+        else rejected.push(result);
+        // A batch of large messages takes seconds, and /health does not wait.
+        await setImmediate();
       }
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
       for (const [site, ofSite] of bySite) {
-        rejected.push(...(await held(siteWork(site, ofSite, setAtMs), lost)));
+        for (const [one, why] of await held(siteWork(site, ofSite, setAtMs), lost)) refusals.set(one, why);
       }
-      const entries = received.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
+      const accepted = received.filter((one) => !refusals.has(one));
+      const entries = accepted.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
       await held(() => store.writeAsUpstream(entries), lost);
-      await quarantine(rejected, lost);
+      await quarantine([...rejected, ...refusals.values()], lost);
     },
     get storeProblem() {
       const isRecent = failure && performance.now() - failure.atMs < PROBLEM_LASTS_MS;
       return isRecent ? failure?.problem : undefined;
     },
+    rejections: refused,
   };
 }
 
-interface Received {
-  readonly heartbeat: ReceivedHeartbeat;
-  readonly delivery: Delivery;
-}
-
-/** A message from before the site was forgotten does not bring it back. One that came at once is no such message. */
-function isForgotten(
-  { forgottenAtMs }: Stored,
-  { hasWaited }: Delivery,
-  record: SiteRecord | undefined,
-): boolean {
-  // Back-fill alone gives no record, and does not bring it back either.
-  if (!record) return forgottenAtMs !== undefined;
-  return hasWaited && record.freshAtMs <= (forgottenAtMs ?? 0);
-}
-
-/**
- * Heartbeats that were taken in before, by what was stored when they came, though nobody had reason to send or deliver
- * them twice. They change nothing.
- */
-function replaysAmong(received: readonly Received[], { record }: Stored): Rejected[] {
-  const inBatch = new Set<string>();
-  return received.flatMap(({ heartbeat, delivery }) => {
-    const { format, bootId, sequence, sentAtMs, cause } = heartbeat;
-    const key = JSON.stringify([bootId, sequence, sentAtMs]);
-    const isSecond = isReplay(record, heartbeat) || inBatch.has(key);
-    if (format === 2) inBatch.add(key);
-    // A publisher that got no confirm sends its back-fill again; a broker says what it delivers again.
-    if (!isSecond || cause === "backfill" || delivery.isRedelivered) return [];
-    return rejection("replayed: this heartbeat was taken in before", delivery);
-  });
-}
-
-function rejection(reason: string, { body, receivedAtMs }: Delivery): Rejected {
-  return { reason, receivedAtMs, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
+function refuseAll(received: readonly Received[], code: RejectionCode, reason: string): Refusals {
+  return new Map(received.map((one) => [one, rejection(code, reason, one.delivery)]));
 }
 
 /** One line for a commit, however many components changed. */

@@ -1,6 +1,7 @@
 import type { UpstreamKey } from "@pipeline-heartbeat/shared/decode.ts";
 import type { StateEvent } from "./events.ts";
 import type { Fact } from "./facts.ts";
+import type { RejectionCode } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 import type { History } from "./timeline.ts";
 
@@ -16,6 +17,8 @@ export interface Stored {
 }
 
 export interface Rejected {
+  readonly code: RejectionCode;
+  /** In words. */
   readonly reason: string;
   /** Unix milliseconds. */
   readonly receivedAtMs: number;

@@ -219,6 +219,15 @@ describe("intake", () => {
       expect(await redis.llen("heartbeat:rejected")).toBe(1);
     });
 
+    test("writes nothing as upstream either", async () => {
+      const { store, redis } = await freshStore({ readerKeys: "upstream" });
+      const hosts = [{ name: "db", state: "up", observedAtMs: CAPTURED_MS }] as const;
+      await startIntake(store).take([message({ hosts })], never);
+      expect(await redis.del("service:db:ok")).toBe(1);
+      await startIntake(store).take([message({ hosts })], never);
+      expect(await redis.exists("service:db:ok")).toBe(0);
+    });
+
     test("is no replay in format 1, whose times have whole seconds", async () => {
       const { store, redis } = await freshStore();
       const bodies = captured.slice(0, 1).map(recent);

@@ -205,12 +205,22 @@ describe.each(stores)("records $where", ({ freshStore }) => {
   test("quarantined messages are kept, the newest first, up to a limit", async () => {
     const { store, redis } = await freshStore();
     const rejected = Array.from({ length: 1_200 }, (_, index) => {
-      return { reason: `reason ${index}`, receivedAtMs: startMs, head: "{" };
+      return {
+        code: "not_a_heartbeat" as const,
+        reason: `reason ${index}`,
+        receivedAtMs: startMs,
+        head: "{",
+      };
     });
     await store.quarantine(rejected);
     expect(await redis.llen("heartbeat:rejected")).toBe(1_000);
     const newest: unknown = JSON.parse((await redis.lindex("heartbeat:rejected", 0)) ?? "");
-    expect(newest).toEqual({ reason: "reason 1199", receivedAt: new Date(startMs).toISOString(), head: "{" });
+    expect(newest).toEqual({
+      reason: "reason 1199",
+      code: "not_a_heartbeat",
+      receivedAt: new Date(startMs).toISOString(),
+      head: "{",
+    });
   });
 });
 

@@ -40,8 +40,8 @@ export function singleKeyStore(
       return await redis.zrangebyscore(SWEEPS, "-inf", `(${nowMs}`);
     },
     async quarantine(rejected) {
-      const lines = rejected.map(({ reason, receivedAtMs, head }) => {
-        return JSON.stringify({ reason, receivedAt: new Date(receivedAtMs).toISOString(), head });
+      const lines = rejected.map(({ reason, code, receivedAtMs, head }) => {
+        return JSON.stringify({ reason, code, receivedAt: new Date(receivedAtMs).toISOString(), head });
       });
       await redis.quarantineMessages(REJECTED, String(MAX_REJECTED), ...lines);
     },
