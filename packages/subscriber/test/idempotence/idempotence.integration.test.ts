@@ -48,15 +48,21 @@ interface Delivered extends Sent {
   readonly isRedelivered: boolean;
 }
 
+/** The batches of a delivery, and whether the first comes before all others are taken. */
+interface Batches {
+  readonly batches: readonly Delivered[][];
+  readonly isFirstAlone: boolean;
+}
+
 /**
- * The batches of a delivery. Where a boot leaves out components that others reported, it begins with a heartbeat that
- * counts: of back-fill of a site of which nothing else is known only the events are kept, not when its boot began.
+ * Where a boot leaves out components that others reported, a heartbeat that counts is taken in first: of back-fill of a
+ * site of which nothing else is known only the events are kept, not when its boot began.
  */
 function batchesOf(
   sent: readonly Sent[],
   { again, shuffle, isFarOut, batches, crashes }: Ways,
-  isBegunByOneThatCounts: boolean,
-): Delivered[][] {
+  isFirstAlone: boolean,
+): Batches {
   const replays = again.flatMap((index) => sent[index % Math.max(sent.length, 1)] ?? []);
   const amplitude = isFarOut ? 1 : 0.04;
   const order = [...sent, ...replays].map((message, index) => ({
@@ -65,13 +71,14 @@ function batchesOf(
   }));
   const waiting = order.toSorted((a, b) => a.at - b.at).map(({ message }) => message);
   const firstThatCounts = waiting.findIndex(({ isBackfill }) => !isBackfill);
-  if (isBegunByOneThatCounts) waiting.unshift(...waiting.splice(firstThatCounts, 1));
+  if (isFirstAlone) waiting.unshift(...waiting.splice(firstThatCounts, 1));
   const cut: Delivered[][] = [];
   while (waiting.length > 0) cut.push(waiting.splice(0, batches[cut.length % batches.length]));
-  return cut.flatMap((batch, index) => {
+  const delivered = cut.flatMap((batch, index) => {
     const again = batch.map((message) => ({ ...message, isRedelivered: true }));
     return crashes.includes(index) ? [batch, again] : [batch];
   });
+  return { batches: delivered, isFirstAlone };
 }
 
 const inOrder: Ways = {
@@ -106,10 +113,11 @@ test("whatever comes twice, late or to whom: the same state and the same events 
   });
 }, 3_600_000);
 
-async function deliver(store: Store, redis: Redis, batches: readonly Delivered[][], way: Ways) {
+async function deliver(store: Store, redis: Redis, { batches, isFirstAlone }: Batches, way: Ways) {
   await redis.flushdb();
   const waiting = [...batches];
   const takers = Array.from({ length: way.subscribers }, () => subscriber(store, way.lostAnswers));
+  if (isFirstAlone) await takers[0]?.(waiting.shift() ?? []);
   await Promise.all(
     takers.map(async (take) => {
       for (let batch = waiting.shift(); batch; batch = waiting.shift()) await take(batch);
