@@ -60,13 +60,17 @@ function components(targets: readonly WatchedTarget[], detail: Detail): Componen
   return [...groups.values()].map((group) => report(worstOf(group), detail));
 }
 
-/** A component that is watched in several places is as bad as the worst; of equals, the one of longest standing. */
+/**
+ * A component that is watched in several places is as bad as the worst; of equals, the one of longest standing. It is up
+ * since the last of them came up.
+ */
 function worstOf(group: readonly WatchedTarget[]): WatchedTarget {
   return group.reduce((worst, target) => {
     if (target.belief.state !== worst.belief.state) {
       return isWorse(target.belief.state, worst.belief.state) ? target : worst;
     }
-    return target.belief.sinceMs < worst.belief.sinceMs ? target : worst;
+    const isLonger = target.belief.sinceMs < worst.belief.sinceMs;
+    return isLonger === (worst.belief.state !== "up") ? target : worst;
   });
 }
 

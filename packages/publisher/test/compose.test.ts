@@ -48,6 +48,16 @@ test("has each component once, as bad as the worst of its targets", () => {
 });
 
 test.each([
+  { state: "up" as const, sinceMs: 5_000 },
+  { state: "down" as const, sinceMs: 1_000 },
+  { state: "unknown" as const, sinceMs: 1_000 },
+])("a component whose targets are all $state is so since $sinceMs", ({ state, sinceMs }) => {
+  const times = [3_000, 1_000, 5_000, 1_000];
+  const group = times.map((sinceMs) => target("services", "worker", { state, sinceMs }));
+  expect(composeHeartbeat(boot, beat, group).components).toMatchObject([{ state, sinceMs }]);
+});
+
+test.each([
   { detail: "none" as const, reason: undefined, words: undefined },
   { detail: "code" as const, reason: "connection_refused", words: undefined },
   { detail: "text" as const, reason: "connection_refused", words: "connect 10.0.0.7" },

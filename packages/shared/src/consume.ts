@@ -13,6 +13,8 @@ export interface Delivery {
   readonly receivedAtMs: number;
   /** Whether it may have waited in the queue for us; if not, it came as soon as it was in the queue. */
   readonly hasWaited: boolean;
+  /** Whether it was handed out before, and may have been dealt with by somebody who could not acknowledge it. */
+  readonly isRedelivered: boolean;
 }
 
 export interface Consumer {
@@ -67,9 +69,11 @@ export async function consumeInBatches(
     }
     const isBacklog = backlog.delivered(performance.now());
     // One that was in somebody's hands before is older than it looks.
-    const hasWaited = isBacklog || message.fields.redelivered;
+    const { redelivered: isRedelivered } = message.fields;
+    const hasWaited = isBacklog || isRedelivered;
     const { content: body, properties } = message;
-    const delivery = { body, headers: properties.headers, receivedAtMs: Date.now(), hasWaited };
+    const { headers } = properties;
+    const delivery = { body, headers, receivedAtMs: Date.now(), hasWaited, isRedelivered };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
       .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too

@@ -1,6 +1,6 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { ComponentReport } from "@pipeline-heartbeat/shared/heartbeat.ts";
-import { bootsAfter, hearOther, isContested, judgeOrder, type Order } from "./order.ts";
+import { bootsAfter, hearOther, isContested, isTakenIn, judgeOrder, type Order, takeIn } from "./order.ts";
 import {
   type Arrival,
   learn,
@@ -44,8 +44,13 @@ export function applyHeartbeat(
   receipt: Receipt,
   rules: ApplyRules,
 ): Applied {
+  if (before && isTakenIn(before, heartbeat)) {
+    return { outcome: "duplicate", record: takeIn(before, heartbeat) };
+  }
   // It tells of the past only.
-  if (heartbeat.cause === "backfill") return { outcome: "backfill", record: before };
+  if (heartbeat.cause === "backfill") {
+    return { outcome: "backfill", record: before && takeIn(before, heartbeat) };
+  }
   const order = judgeOrder(before, heartbeat, receipt.receivedAtMs);
   const isSameBoot = order === "next" || order === "late";
   const intervalMs = heartbeat.intervalMs ?? before?.intervalMs ?? rules.expectedIntervalMs;
@@ -59,11 +64,12 @@ export function applyHeartbeat(
   if (before && (order === "duplicate" || order === "other-boot")) {
     // What waited may be from before the boot was replaced.
     const record = receipt.hasWaited ? before : hearOther(before, heartbeat, receipt.receivedAtMs);
-    return { outcome: order, record };
+    return { outcome: order, record: takeIn(record, heartbeat) };
   }
   // In format 1 the order is the wall clock's: when it was set back, what comes in time is new all the same.
   if (before && order === "late" && !(heartbeat.format === 1 && learned.isInTime)) {
-    return { outcome: "late", record: heartbeat.format === 1 ? { ...before, clock: learned.clock } : before };
+    const record = heartbeat.format === 1 ? { ...before, clock: learned.clock } : takeIn(before, heartbeat);
+    return { outcome: "late", record };
   }
   return { outcome: "applied", record: accept(before, heartbeat, { site, order, arrival, learned, rules }) };
 }
@@ -106,6 +112,7 @@ function accept(
     newestSentAtMs: Math.max(before?.newestSentAtMs ?? 0, Math.min(sentAtMs, receivedAtMs)),
     intervalMs,
     gapsMs,
+    toldAheadMs: before?.toldAheadMs,
     receivedAtMs,
     firstHeardAtMs: before?.firstHeardAtMs ?? receivedAtMs,
     freshAtMs,
@@ -164,11 +171,12 @@ function usualGapMs(gapsMs: readonly number[]): number {
 /** What is not reported any more is gone; but not while two publishers contradict each other, nor by a bare goodbye. */
 function componentsAfter(
   before: SiteRecord | undefined,
-  { components, cause }: ReceivedHeartbeat,
+  { components, cause, bootId }: ReceivedHeartbeat,
   isContested: boolean,
 ): ComponentRecord[] {
   const known = new Map(before?.components.map((component) => [keyOf(component), component]));
-  const reported = components.map((report) => applyReport(known.get(keyOf(report)), report));
+  const isSameBoot = before?.bootId === bootId;
+  const reported = components.map((report) => applyReport(known.get(keyOf(report)), report, isSameBoot));
   if (!isContested && !(cause === "goodbye" && components.length === 0)) return reported;
   const names = new Set(components.map(keyOf));
   return [...reported, ...[...known.values()].filter((component) => !names.has(keyOf(component)))];
@@ -216,11 +224,22 @@ export function keyOf({ kind, name }: { kind: string; name: string }): string {
   return `${kind}:${name}`;
 }
 
-function applyReport(before: ComponentRecord | undefined, report: ComponentReport): ComponentRecord {
+function applyReport(
+  before: ComponentRecord | undefined,
+  report: ComponentReport,
+  isSameBoot: boolean,
+): ComponentRecord {
   const { sinceMs, observedAtMs, state } = report;
+  const isSameState = before?.state === state;
+  const reportedSinceMs = sinceMs ?? (isSameState ? before.reportedSinceMs : observedAtMs);
+  // Each boot says since when it knows. Within one, another time says that there was another state in between.
+  const hasChanged =
+    !isSameState ||
+    (isSameBoot && before.reportedSinceMs !== undefined && before.reportedSinceMs !== reportedSinceMs);
   return {
     ...report,
-    sinceMs: before?.state === state ? before.sinceMs : (sinceMs ?? observedAtMs),
+    sinceMs: hasChanged ? (sinceMs ?? observedAtMs) : before.sinceMs,
+    reportedSinceMs,
     lastUpMs: state === "up" ? observedAtMs : before?.lastUpMs,
     lastFailedMs: state === "up" ? before?.lastFailedMs : observedAtMs,
   };

@@ -6,29 +6,15 @@ export interface StateEvent {
   readonly kind: "service" | "queue" | "site";
   readonly name: string;
   readonly state: State | "fresh" | "silent" | "removed";
-  /** When it began: for components the publisher's clock, else the receiver's. Unix milliseconds. */
+  /** When it began: for components the publisher's clock, for sites the receiver's. Unix milliseconds. */
   readonly sinceMs: number;
   readonly reason: string | undefined;
+  /** The publisher's run that told of it; absent for sites, and where that is not known any more. */
+  readonly bootId?: string | undefined;
 }
 
-/** What changed from one record of a site to the next. */
-export function eventsBetween(before: SiteRecord | undefined, after: SiteRecord): StateEvent[] {
-  const known = new Map(
-    before?.components.map((component) => [`${component.kind}:${component.name}`, component]),
-  );
-  const events: StateEvent[] = [];
-  for (const { kind, name, state, sinceMs, reason } of after.components) {
-    const key = `${kind}:${name}`;
-    if (known.get(key)?.state !== state) events.push({ kind, name, state, sinceMs, reason });
-    known.delete(key);
-  }
-  for (const { kind, name } of known.values()) {
-    events.push({ kind, name, state: "removed", sinceMs: after.receivedAtMs, reason: undefined });
-  }
-  return [...events, ...siteEvents(before, after)];
-}
-
-function siteEvents(before: SiteRecord | undefined, after: SiteRecord): StateEvent[] {
+/** What changed of a site as a whole from one record to the next. */
+export function siteEvents(before: SiteRecord | undefined, after: SiteRecord): StateEvent[] {
   const { site: name, isSilenceWritten: isSilent, cause, deadlineMs, freshAtMs } = after;
   if (before?.isSilenceWritten === isSilent) return [];
   const event = { kind: "site", name } as const;

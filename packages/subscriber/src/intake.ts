@@ -5,12 +5,15 @@ import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Verify } from "@pipeline-heartbeat/shared/signature.ts";
 import type { Logger } from "pino";
-import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
-import { eventsBetween, type StateEvent } from "./events.ts";
+import { type ApplyRules, keyOf } from "./apply.ts";
+import type { StateEvent } from "./events.ts";
+import { factsOf } from "./facts.ts";
+import { fold, type Refusals, replaysAmong } from "./fold.ts";
 import { judge, type Received } from "./judge.ts";
-import { rejection, type Rejections, rejections } from "./rejection.ts";
+import { rejection, type RejectionCode, type Rejections, rejections } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
+import { retell, type Retold } from "./timeline.ts";
 
 /** Longer than this no message is held: the broker's consumer time-out would come. */
 const MAX_HOLD_MS = 60_000;
@@ -71,67 +74,53 @@ export function intake(options: IntakeOptions): Intake {
   }
 
   /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
-  async function applyToSite(
-    site: string,
-    received: readonly Received[],
-    setAtMs: number,
-  ): Promise<Rejected[]> {
-    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
-      const before = await store.load(site);
-      const { record, outcomes, events } = fold(before, site, received, setAtMs);
-      if (!record || record === before.record) return logOutcomes(site, outcomes);
-      const result = await commitOrRefusal(before, record, events);
-      if (result instanceof RefusedError) {
-        return received.map(({ delivery }) =>
-          rejection("refused_by_redis", `redis refuses it: ${result.message}`, delivery),
-        );
+  function siteWork(site: string, received: readonly Received[], setAtMs: number): () => Promise<Refusals> {
+    let replays: Refusals | undefined;
+    return async () => {
+      for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
+        const before = await store.load(site);
+        // Later on what is stored may be our own, of an attempt that seemed to fail.
+        replays ??= replaysAmong(received, before);
+        const { record, outcomes, events, taken } = fold(before, site, received, { rules, setAtMs });
+        if (taken.length === 0 && record === before.record) return logOutcomes(site, outcomes, replays);
+        const told = factsOf(taken);
+        const history = told.isPlain ? undefined : await store.loadHistory(site);
+        const retold = retell(before.record, record, told, history);
+        if (!record && retold.events.length === 0) return logOutcomes(site, outcomes, replays);
+        const result = await commitOrRefusal(before, site, retold, [...retold.events, ...events]);
+        if (result instanceof RefusedError) {
+          return refuseAll(received, "refused_by_redis", `redis refuses it: ${result.message}`);
+        }
+        if (result === "full") return refuseAll(received, "too_many_sites", "too many sites (MAX_SITES)");
+        if (result === "committed") {
+          if (record) logChanges(before.record, record, log);
+          return logOutcomes(site, outcomes, replays);
+        }
       }
-      if (result === "full") {
-        return received.map(({ delivery }) =>
-          rejection("too_many_sites", "too many sites (MAX_SITES)", delivery),
-        );
-      }
-      if (result === "committed") {
-        logChanges(before.record, record, log);
-        return logOutcomes(site, outcomes);
-      }
-    }
-    throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
+      throw new Error(`site ${site} was changed by others ${MAX_CONFLICTS} times in a row`);
+    };
   }
 
   /** A message that Redis can make nothing of must not stop all others. */
-  async function commitOrRefusal(before: Stored, record: SiteRecord, events: readonly StateEvent[]) {
+  async function commitOrRefusal(
+    before: Stored,
+    site: string,
+    retold: Retold,
+    events: readonly StateEvent[],
+  ) {
+    const { record } = retold;
     try {
-      return await store.commit(before, record, events);
+      if (record) return await store.commit(before, record, events, retold);
+      return await store.commitEvents(before, site, events, retold);
     } catch (error) {
       if (error instanceof RefusedError) return error;
       throw error;
     }
   }
 
-  function fold(before: Stored, site: string, received: readonly Received[], setAtMs: number) {
-    let { record } = before;
-    const outcomes: (Outcome | "forgotten")[] = [];
-    const events: StateEvent[] = [];
-    for (const { heartbeat, delivery } of received) {
-      const applied = applyHeartbeat(record, heartbeat, site, { ...delivery, clockSetAtMs: setAtMs }, rules);
-      // A message from before the site was forgotten does not bring it back. One that came at once is no such message.
-      const isOld = delivery.hasWaited && (applied.record?.freshAtMs ?? 0) <= (before.forgottenAtMs ?? 0);
-      if (!record && applied.record && isOld) {
-        outcomes.push("forgotten");
-        continue;
-      }
-      if (applied.record && applied.outcome === "applied")
-        events.push(...eventsBetween(record, applied.record));
-      record = applied.record;
-      outcomes.push(applied.outcome);
-    }
-    return { record, outcomes, events };
-  }
-
-  function logOutcomes(site: string, outcomes: readonly string[]): [] {
-    log.debug({ site, outcomes }, "heartbeats taken in");
-    return [];
+  function logOutcomes(site: string, outcomes: readonly string[], replays: Refusals): Refusals {
+    log.debug({ site, outcomes, replays: replays.size }, "heartbeats taken in");
+    return replays;
   }
 
   async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
@@ -144,6 +133,7 @@ export function intake(options: IntakeOptions): Intake {
     async take(deliveries, lost) {
       const rejected: Rejected[] = [];
       const received: Received[] = [];
+      const refusals = new Map<Received, Rejected>();
       for (const delivery of deliveries) {
         const result = judged(delivery);
         if ("heartbeat" in result) received.push(result);
@@ -154,11 +144,12 @@ export function intake(options: IntakeOptions): Intake {
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
       for (const [site, ofSite] of bySite) {
-        rejected.push(...(await held(() => applyToSite(site, ofSite, setAtMs), lost)));
+        for (const [one, why] of await held(siteWork(site, ofSite, setAtMs), lost)) refusals.set(one, why);
       }
-      const entries = received.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
+      const accepted = received.filter((one) => !refusals.has(one));
+      const entries = accepted.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
       await held(() => store.writeAsUpstream(entries), lost);
-      await quarantine(rejected, lost);
+      await quarantine([...rejected, ...refusals.values()], lost);
     },
     get storeProblem() {
       const isRecent = failure && performance.now() - failure.atMs < PROBLEM_LASTS_MS;
@@ -166,6 +157,10 @@ export function intake(options: IntakeOptions): Intake {
     },
     rejections: refused,
   };
+}
+
+function refuseAll(received: readonly Received[], code: RejectionCode, reason: string): Refusals {
+  return new Map(received.map((one) => [one, rejection(code, reason, one.delivery)]));
 }
 
 /** One line for a commit, however many components changed. */

@@ -1,4 +1,5 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
+import { hasSeen, withSeen } from "./sequences.ts";
 import type { BootRecord, SiteRecord } from "./site-record.ts";
 
 /** How many boots of a site are remembered, each with its newest sequence. */
@@ -33,7 +34,7 @@ export function judgeOrder(
     return format === 1 ? "next" : "duplicate";
   }
   // One that never spoke for the site has none, and is as good as unknown.
-  const remembered = record.boots.find((boot) => boot.bootId === bootId)?.sequence ?? 0;
+  const remembered = bootOf(record, bootId)?.sequence ?? 0;
   if (remembered === 0 && sentAtMs >= record.newestSentAtMs) return "successor";
   if (record.deadlineMs < nowMs && sequence > remembered) return "takeover";
   return "other-boot";
@@ -42,12 +43,57 @@ export function judgeOrder(
 /** The remembered boots once this one speaks for the site. */
 export function bootsAfter(
   before: SiteRecord | undefined,
-  { bootId, sequence }: Pick<ReceivedHeartbeat, "bootId" | "sequence">,
+  heartbeat: ReceivedHeartbeat,
   receivedAtMs: number,
 ): BootRecord[] {
+  const { bootId, sequence } = heartbeat;
   const others = (before?.boots ?? []).filter((boot) => boot.bootId !== bootId);
   const replaced = others.map((boot) => ({ ...boot, replacedAtMs: boot.replacedAtMs ?? receivedAtMs }));
-  return [...replaced, { bootId, sequence }].slice(-MAX_BOOTS);
+  const { seen, firstSentAtMs, lastSentAtMs } = bootOf(before, bootId) ?? {};
+  const boot = { bootId, sequence, seen, firstSentAtMs, lastSentAtMs };
+  return [...replaced, withHeard(boot, heartbeat)].slice(-MAX_BOOTS);
+}
+
+export function bootOf(record: SiteRecord | undefined, bootId: string): BootRecord | undefined {
+  return record?.boots.find((boot) => boot.bootId === bootId);
+}
+
+/** Whether a heartbeat of this number was taken in before. Not told in format 1, where the number is a time. */
+export function isTakenIn(
+  record: SiteRecord | undefined,
+  { format, bootId, sequence }: ReceivedHeartbeat,
+): boolean {
+  return format === 2 && hasSeen(bootOf(record, bootId)?.seen ?? [], sequence);
+}
+
+/**
+ * Whether this very heartbeat was. A publisher that has got no confirm says it again with its number, but the time of then,
+ * which is later than all that it has said before.
+ */
+export function isReplay(record: SiteRecord | undefined, heartbeat: ReceivedHeartbeat): boolean {
+  const { lastSentAtMs = 0 } = bootOf(record, heartbeat.bootId) ?? {};
+  return isTakenIn(record, heartbeat) && heartbeat.sentAtMs <= lastSentAtMs;
+}
+
+/** The record once a heartbeat has been taken in that does not count: its boot is remembered. Unchanged in format 1. */
+export function takeIn(record: SiteRecord, heartbeat: ReceivedHeartbeat): SiteRecord {
+  const { format, bootId } = heartbeat;
+  if (format === 1 || isReplay(record, heartbeat)) return record;
+  const boots = bootOf(record, bootId) ? record.boots : withPassedOver(record.boots, { bootId, sequence: 0 });
+  return {
+    ...record,
+    boots: boots.map((boot) => (boot.bootId === bootId ? withHeard(boot, heartbeat) : boot)),
+  };
+}
+
+function withHeard(boot: BootRecord, { format, sequence, sentAtMs }: ReceivedHeartbeat): BootRecord {
+  const { seen, firstSentAtMs = sentAtMs, lastSentAtMs = sentAtMs } = boot;
+  return {
+    ...boot,
+    ...(format === 2 && { seen: withSeen(seen ?? [], sequence) }),
+    firstSentAtMs: Math.min(firstSentAtMs, sentAtMs),
+    lastSentAtMs: Math.max(lastSentAtMs, sentAtMs),
+  };
 }
 
 /**
@@ -59,14 +105,14 @@ export function hearOther(
   { bootId, sequence }: Pick<ReceivedHeartbeat, "bootId" | "sequence">,
   receivedAtMs: number,
 ): SiteRecord {
-  const boot = record.boots.find((boot) => boot.bootId === bootId);
+  const boot = bootOf(record, bootId);
   const heardSince = { sequence, atMs: receivedAtMs };
   if (!boot) {
     const passedOver = { bootId, sequence: 0, replacedAtMs: receivedAtMs, heardSince };
     return { ...record, boots: withPassedOver(record.boots, passedOver) };
   }
   if (sequence <= Math.max(boot.sequence, boot.heardSince?.sequence ?? 0)) return record;
-  const heard = { ...boot, heardSince };
+  const heard = { ...boot, replacedAtMs: boot.replacedAtMs ?? receivedAtMs, heardSince };
   return { ...record, boots: record.boots.map((other) => (other === boot ? heard : other)) };
 }
 

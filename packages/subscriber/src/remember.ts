@@ -60,8 +60,8 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
         const isLost = !stored.record && stored.forgottenAtMs === undefined;
         return isLost ? { ...stored, record: remembered.get(site) } : stored;
       },
-      async commit(before, record, events) {
-        const result = await store.commit(before, record, events);
+      async commit(before, record, events, corrections) {
+        const result = await store.commit(before, record, events, corrections);
         if (result === "committed") remembered.set(record.site, record);
         return result;
       },

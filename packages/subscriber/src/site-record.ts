@@ -5,8 +5,10 @@ const componentRecord = z.object({
   kind: z.enum(["service", "queue"]),
   name: z.string(),
   state: z.enum(["up", "down", "unknown"]),
-  /** When the state began, as the publisher says. */
+  /** When the state began, by all that its publishers have said. */
   sinceMs: z.number(),
+  /** What the boot that spoke last says of it: later when the state outlived a restart. Absent in old records. */
+  reportedSinceMs: z.number().optional(),
   observedAtMs: z.number(),
   /** The last time that it was seen to be up; absent when that never happened. */
   lastUpMs: z.number().optional(),
@@ -22,6 +24,11 @@ const boot = z.object({
   bootId: z.string(),
   /** Its newest heartbeat that counted; 0 when none ever did. */
   sequence: z.number(),
+  /** Its heartbeats that were taken in, whether they counted or not, as ranges in order; only so many of the last. */
+  seen: z.array(z.tuple([z.number(), z.number()])).optional(),
+  /** The first and the last sending time of those. */
+  firstSentAtMs: z.number().optional(),
+  lastSentAtMs: z.number().optional(),
   /** When another boot took over, or when it was passed over first, by the receiver's clock; absent while it speaks. */
   replacedAtMs: z.number().optional(),
   /** Its newest heartbeat since then, although it did not count, and when that was received. */
@@ -40,6 +47,8 @@ export const siteRecordSchema = z.object({
   /** The last boots, the one that speaks for the site last. */
   boots: z.array(boot),
   clock: senderClockSchema,
+  /** The newest time since which something was said to be so that is not what the components say: see facts.ts. */
+  toldAheadMs: z.number().optional(),
   /** The newest sending time of all accepted heartbeats, each counted as no later than its receipt. */
   newestSentAtMs: z.number(),
   intervalMs: z.number(),

@@ -1,7 +1,9 @@
 import type { UpstreamKey } from "@pipeline-heartbeat/shared/decode.ts";
 import type { StateEvent } from "./events.ts";
+import type { Fact } from "./facts.ts";
 import type { RejectionCode } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
+import type { History } from "./timeline.ts";
 
 /**
  * What is stored of a site and the version under which it was read: a commit counts only when nobody else has committed
@@ -24,6 +26,14 @@ export interface Rejected {
   readonly head: string;
 }
 
+/** What changes of what was told before. */
+export interface Corrections {
+  /** Ids of events that turn out to be none. */
+  readonly withdrawn: readonly string[];
+  /** In place of those that were; undefined when they have not changed. */
+  readonly restated: readonly Fact[] | undefined;
+}
+
 export interface AllSites {
   readonly records: readonly SiteRecord[];
   /** Sites that are known by name and whose record is lost, as when Redis evicts keys. */
@@ -35,9 +45,13 @@ export class RefusedError extends Error {
   override readonly name = "RefusedError";
 }
 
+export type CommitResult = "committed" | "conflict" | "full";
+
 /** What the subscriber needs of its memory. Everything rejects while the store is away, within 2 s. */
 export interface Store {
   load(site: string): Promise<Stored>;
+  /** What was told of a site's components. It is the one of a record that was loaded before it if that can be committed. */
+  loadHistory(site: string): Promise<History>;
   loadAll(): Promise<AllSites>;
   /**
    * Writes a site's record, the reader's keys that follow from it and the events that led to it, all or nothing.
@@ -48,7 +62,15 @@ export interface Store {
     before: Stored,
     record: SiteRecord,
     events: readonly StateEvent[],
-  ): Promise<"committed" | "conflict" | "full">;
+    corrections?: Corrections,
+  ): Promise<CommitResult>;
+  /** The same for events of a site of which nothing else is known. It then is one of the lost ones. */
+  commitEvents(
+    before: Stored,
+    site: string,
+    events: readonly StateEvent[],
+    corrections: Corrections,
+  ): Promise<CommitResult>;
   /**
    * Deletes all that is known of a site, and what the reader is told of it; as `tellUnknownSites` it tells at once of what
    * is unknown then. False when somebody else changed it.

@@ -3,7 +3,7 @@ import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
 import { applySilence, isFromTheFuture, withoutFuture } from "./apply.ts";
-import { eventsBetween } from "./events.ts";
+import { siteEvents } from "./events.ts";
 import type { Memory } from "./remember.ts";
 import { replacementOf } from "./replaced.ts";
 import type { Store } from "./store.ts";
@@ -66,7 +66,7 @@ export async function sweepOnce(options: SweepOptions): Promise<void> {
     if (!record || record.sweepAtMs >= nowMs) continue;
     if (isCatchingUp() && !record.isSilenceWritten) continue;
     const silent = applySilence(record, nowMs);
-    const result = await store.commit(before, silent, eventsBetween(record, silent));
+    const result = await store.commit(before, silent, siteEvents(record, silent));
     if (result === "committed" && !record.isSilenceWritten) {
       const { deadlineMs, cause } = record;
       log.info({ site, deadlineMs, lastCause: cause }, "site is silent");

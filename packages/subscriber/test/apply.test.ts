@@ -74,8 +74,10 @@ describe("order", () => {
     expect(apply(replaced, old, T + 60_000).outcome).toBe("other-boot");
     const afterItsDeadlineMs = replaced.deadlineMs + 1;
     expect(apply(replaced, old, afterItsDeadlineMs).outcome).toBe("applied");
+    const missed = heartbeat({ sequence: 4 });
+    expect(apply(replaced, missed, afterItsDeadlineMs).outcome).toBe("other-boot");
     const replay = heartbeat({ sequence: 5 });
-    expect(apply(replaced, replay, afterItsDeadlineMs).outcome).toBe("other-boot");
+    expect(apply(replaced, replay, afterItsDeadlineMs).outcome).toBe("duplicate");
   });
 
   test("a clock far ahead does not lock out the next boot", () => {
@@ -427,12 +429,21 @@ describe("components", () => {
     expect({ names: components.map(({ name }) => name), cause }).toEqual({ names: ["db"], cause: "goodbye" });
   });
 
-  test("a state keeps its beginning while it lasts", () => {
+  test("a state keeps its beginning while it lasts, through restarts, each of which says another one", () => {
+    const { components } = recordAfter(
+      { sequence: 1, components: [component({ sinceMs: 900_000 })] },
+      { bootId: "new", components: [component({ sinceMs: 950_000 })] },
+      { bootId: "new", sequence: 2, components: [component({ sinceMs: 950_000, observedAtMs: 1_060_000 })] },
+    );
+    expect(components).toMatchObject([{ sinceMs: 900_000, observedAtMs: 1_060_000 }]);
+  });
+
+  test("another beginning of the same state within a boot means that there was another state in between", () => {
     const { components } = recordAfter(
       { sequence: 1, components: [component({ sinceMs: 900_000 })] },
       { sequence: 2, components: [component({ sinceMs: 950_000, observedAtMs: 1_060_000 })] },
     );
-    expect(components).toMatchObject([{ sinceMs: 900_000, observedAtMs: 1_060_000 }]);
+    expect(components).toMatchObject([{ sinceMs: 950_000, observedAtMs: 1_060_000 }]);
   });
 
   test("another state has a beginning of its own, and the failure is remembered", () => {

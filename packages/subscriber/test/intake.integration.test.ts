@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { encodeHeartbeat, type Heartbeat } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { formatUpstreamTimestamp } from "@pipeline-heartbeat/shared/timestamp.ts";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
 import { intake } from "../src/intake.ts";
@@ -26,10 +27,11 @@ function recent(line: string): Buffer {
 }
 
 const never = new AbortController().signal;
+const strict = { expectedSites: [], unknownAs: "fail" as const };
 const CAPTURED_MS = Date.UTC(2026, 10, 22, 11, 22, 20);
 
 /** An intake with what it logs at info and above. */
-function startIntake(store: Store, receivedAtMs = CAPTURED_MS) {
+function startIntake(store: Store, receivedAtMs = CAPTURED_MS, isRedelivered = false) {
   const lines: string[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
   const options = { rules: { expectedIntervalMs: 60_000, silenceFactor: 2.5 }, defaultSite: "default" };
@@ -38,7 +40,7 @@ function startIntake(store: Store, receivedAtMs = CAPTURED_MS) {
   return {
     take: (bodies: readonly Buffer[], lost: AbortSignal) =>
       started.take(
-        bodies.map((body) => ({ body, receivedAtMs, hasWaited: false })),
+        bodies.map((body) => ({ body, receivedAtMs, hasWaited: isRedelivered, isRedelivered })),
         lost,
       ),
     storeProblem: () => started.storeProblem,
@@ -124,6 +126,116 @@ describe("intake", () => {
     expect(await redis.lindex("heartbeat:rejected", 0)).toContain("MAX_SITES");
   });
 
+  describe("back-fill", () => {
+    const late = (
+      sequence: number,
+      state: "up" | "down",
+      sinceMs: number,
+      parts: Partial<Heartbeat> = {},
+    ) => {
+      const components = [{ kind: "service", name: "db", state, sinceMs, observedAtMs: sinceMs }] as const;
+      return message({ sequence, sentAtMs: sinceMs + 1, cause: "backfill", components, ...parts });
+    };
+    const eventsOf = async (redis: Redis) => {
+      const entries = await redis.xrange("heartbeat:{tsd}:events", "-", "+");
+      return entries.map(([, [, , , name, , state, , since]]) => `${name} ${state} ${since}`);
+    };
+
+    test("adds what happened, with its times, and changes nothing that is", async () => {
+      const { store, redis } = await freshStore();
+      const { take } = startIntake(store);
+      await take([message({ sequence: 9 })], never);
+      const before = (await store.load("tsd")).record;
+      const told = [late(7, "down", CAPTURED_MS - 9_000), late(8, "down", CAPTURED_MS - 9_000)];
+      await take(told, never);
+      await take(told, never);
+      const after = (await store.load("tsd")).record;
+      expect({ ...after, boots: before?.boots }).toEqual(before);
+      const at = new Date(CAPTURED_MS - 9_000).toISOString();
+      expect(await eventsOf(redis)).toEqual([
+        expect.stringMatching(/^db up/),
+        expect.stringMatching(/^tsd fresh/),
+        `db down ${at}`,
+      ]);
+      expect(await redis.llen("heartbeat:rejected")).toBe(0);
+    });
+
+    test("of a site of which nothing else is known is kept, and says nothing about how it is", async () => {
+      const { store, redis } = await freshStore();
+      const { take } = startIntake(store);
+      await take([late(7, "up", CAPTURED_MS - 9_000)], never);
+      expect(await store.loadAll()).toEqual({ records: [], lost: ["tsd"] });
+      expect(verdict(await store.loadAll(), CAPTURED_MS, strict, connected).isHealthy).toBe(false);
+      await take([late(9, "up", CAPTURED_MS - 9_000, { cause: "interval" })], never);
+      expect(verdict(await store.loadAll(), CAPTURED_MS, strict, connected).isHealthy).toBe(true);
+      expect(await eventsOf(redis)).toEqual([
+        expect.stringMatching(/^db up/),
+        expect.stringMatching(/^tsd fresh/),
+      ]);
+    });
+
+    test("brings no forgotten site back, and none too many in", async () => {
+      const { store, redis } = await freshStore({ maxSites: 1 });
+      const { take } = startIntake(store);
+      await take([message({ sequence: 9 })], never);
+      await store.forget(await store.load("tsd"), "tsd", CAPTURED_MS, []);
+      await take([late(7, "down", CAPTURED_MS - 9_000)], never);
+      expect(await store.loadAll()).toEqual({ records: [], lost: [] });
+      expect(await eventsOf(redis)).toEqual([]);
+      await take([message({ site: "a" }), late(7, "down", CAPTURED_MS - 9_000, { site: "b" })], never);
+      expect(await store.loadAll()).toMatchObject({ records: [{ site: "a" }], lost: [] });
+      expect(await redis.lindex("heartbeat:rejected", 0)).toContain("MAX_SITES");
+    });
+  });
+
+  describe("a heartbeat that was taken in before", () => {
+    test.each([
+      { what: "in another batch", second: [message({})], rejected: 1 },
+      { what: "twice in another batch", second: [message({}), message({})], rejected: 2 },
+      { what: "handed out again by the broker", second: [message({})], isRedelivered: true, rejected: 0 },
+      { what: "sent out of the buffer again", second: [message({ cause: "backfill" })], rejected: 0 },
+      {
+        what: "said again by a publisher that got no confirm",
+        second: [message({ sentAtMs: CAPTURED_MS + 1 })],
+        rejected: 0,
+      },
+    ])("is quarantined as a replay $rejected times, and never applied: $what", async (given) => {
+      const { second, isRedelivered = false, rejected } = given;
+      const { store, redis } = await freshStore();
+      await startIntake(store).take([message({})], never);
+      const before = (await store.load("tsd")).record;
+      await startIntake(store, CAPTURED_MS, isRedelivered).take(second, never);
+      const after = (await store.load("tsd")).record;
+      expect({ ...after, boots: before?.boots }).toEqual(before);
+      const reasons = await redis.lrange("heartbeat:rejected", 0, -1);
+      expect(reasons).toHaveLength(rejected);
+      for (const reason of reasons) expect(reason).toContain("replayed");
+    });
+
+    test("is applied once when it is twice in a batch", async () => {
+      const { store, redis } = await freshStore();
+      await startIntake(store).take([message({}), message({})], never);
+      expect((await store.loadAll()).records).toHaveLength(1);
+      expect(await redis.llen("heartbeat:rejected")).toBe(1);
+    });
+
+    test("writes nothing as upstream either", async () => {
+      const { store, redis } = await freshStore({ readerKeys: "upstream" });
+      const hosts = [{ name: "db", state: "up", observedAtMs: CAPTURED_MS }] as const;
+      await startIntake(store).take([message({ hosts })], never);
+      expect(await redis.del("service:db:ok")).toBe(1);
+      await startIntake(store).take([message({ hosts })], never);
+      expect(await redis.exists("service:db:ok")).toBe(0);
+    });
+
+    test("is no replay in format 1, whose times have whole seconds", async () => {
+      const { store, redis } = await freshStore();
+      const bodies = captured.slice(0, 1).map(recent);
+      await startIntake(store).take([...bodies, ...bodies], never);
+      expect(await redis.llen("heartbeat:rejected")).toBe(0);
+    });
+  });
+
   test("holds messages while the store is away, tells so once, and applies them when it is back", async () => {
     const { store, redis } = await freshStore();
     await store.ping();
@@ -148,7 +260,6 @@ describe("intake", () => {
 
 describe("sweep", () => {
   const log = pino({ level: "silent" });
-  const rules = { expectedSites: [], unknownAs: "fail" as const };
 
   test("writes a silence once, after the deadline, and /health says so from the deadline on", async () => {
     const { store, redis } = await freshStore();
@@ -170,8 +281,8 @@ describe("sweep", () => {
 
     await sweepAt(deadlineMs);
     expect(await askReader(redis)).toMatchObject({ http: 200 });
-    expect(verdict(await store.loadAll(), deadlineMs, rules, connected).isHealthy).toBe(true);
-    expect(verdict(await store.loadAll(), deadlineMs + 1, rules, connected).isHealthy).toBe(false);
+    expect(verdict(await store.loadAll(), deadlineMs, strict, connected).isHealthy).toBe(true);
+    expect(verdict(await store.loadAll(), deadlineMs + 1, strict, connected).isHealthy).toBe(false);
 
     const commit = vi.spyOn(store, "commit");
     await Promise.all([sweepAt(deadlineMs + 1), sweepAt(deadlineMs + 1)]);

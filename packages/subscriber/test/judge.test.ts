@@ -38,7 +38,7 @@ test.each([
   { what: "what is too large is not even verified", body: tooLarge, code: "too_large" },
 ])("of the messages $what", ({ body, isSigned = false, site = "default", code }) => {
   const headers = isSigned ? sign(body) : undefined;
-  const delivery = { body, headers, receivedAtMs: 0, hasWaited: false };
+  const delivery = { body, headers, receivedAtMs: 0, hasWaited: false, isRedelivered: false };
   const judged = judge(site, verify)(delivery);
   expect("code" in judged ? judged.code : undefined).toBe(code);
 });
@@ -46,6 +46,9 @@ test.each([
 test("without keys signed messages are taken in like others, whoever signed them", () => {
   const body = heartbeat("tsd");
   const headers = { ...sign(body), "x-heartbeat-signature": 7 };
-  const judged = judge("default", undefined)({ body, headers, receivedAtMs: 0, hasWaited: false });
+  const judged = judge(
+    "default",
+    undefined,
+  )({ body, headers, receivedAtMs: 0, hasWaited: false, isRedelivered: false });
   expect(judged).toMatchObject({ heartbeat: { site: "tsd" } });
 });

@@ -114,6 +114,85 @@ describe.each(stores)("records $where", ({ freshStore }) => {
     ]);
   });
 
+  test("what was told comes back as it was told, without what was withdrawn", async () => {
+    const { store } = await freshStore();
+    const record = await hear(store, "tsd", [{}]);
+    const up = {
+      kind: "service",
+      name: "db",
+      state: "up",
+      sinceMs: startMs,
+      reason: "x",
+      bootId: "a",
+    } as const;
+    const gone = {
+      ...up,
+      state: "removed",
+      sinceMs: startMs + 1,
+      reason: undefined,
+      bootId: undefined,
+    } as const;
+    const fresh = { ...up, kind: "site", state: "fresh" } as const;
+    await store.commit(await store.load("tsd"), record, [up, gone, fresh]);
+    const { events } = await store.loadHistory("tsd");
+    expect(events).toEqual([up, gone].map((event) => ({ ...event, id: expect.any(String) })));
+    const restated = [{ ...up, bootId: "b", reason: undefined }];
+    const withdrawn = events.slice(1).map(({ id }) => id);
+    await store.commit(await store.load("tsd"), record, [], { withdrawn, restated });
+    expect(await store.loadHistory("tsd")).toEqual({ events: events.slice(0, 1), restated, givenUpToMs: 0 });
+  });
+
+  test.each([
+    { components: 1, kept: 1_000 },
+    { components: 300, kept: 1_200 },
+  ])(
+    "of a site with $components components $kept events are kept, and it is known up to when some are not",
+    async ({ components, kept }) => {
+      const { store } = await freshStore();
+      const names = Array.from({ length: components }, (_, index) => ({ name: `c${index}` }));
+      const record = await hear(store, "tsd", names);
+      const event = (index: number) => {
+        return {
+          kind: "service",
+          name: "db",
+          state: "up",
+          sinceMs: startMs + index,
+          reason: undefined,
+        } as const;
+      };
+      const commit = async (from: number, to: number) => {
+        const events = Array.from({ length: to - from }, (_, index) => event(from + index));
+        await store.commit(await store.load("tsd"), record, events);
+      };
+      await commit(10, 20);
+      await commit(0, 10);
+      await commit(20, kept);
+      expect(await store.loadHistory("tsd")).toMatchObject({ givenUpToMs: 0 });
+      await commit(kept, kept + 5);
+      const history = await store.loadHistory("tsd");
+      expect(history.events).toHaveLength(kept);
+      expect(history.givenUpToMs).toBe(startMs + 14);
+      await commit(2_000, 2_000 + kept + 7);
+      expect((await store.loadHistory("tsd")).givenUpToMs).toBe(startMs + 2_006);
+    },
+  );
+
+  test("events of a site of which nothing else is known make it one of the lost, and there may be too many of them", async () => {
+    const { store } = await freshStore({ maxSites: 1 });
+    const event = { kind: "service", name: "db", state: "up", sinceMs: startMs, reason: undefined } as const;
+    const corrections = { withdrawn: [], restated: undefined };
+    expect(await store.commitEvents(nothing, "tsd", [event], corrections)).toBe("committed");
+    expect(await store.commitEvents(nothing, "tsd", [event], corrections)).toBe("conflict");
+    expect(await store.commitEvents(nothing, "b", [event], corrections)).toBe("full");
+    expect(await store.loadAll()).toEqual({ records: [], lost: ["tsd"] });
+    expect(await store.due(startMs + 1)).toEqual([]);
+    const record = await hear(store, "tsd", [{}]);
+    expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
+    expect((await store.loadHistory("tsd")).events).toHaveLength(1);
+    await store.forget(await store.load("tsd"), "tsd", startMs, []);
+    expect(await store.loadHistory("tsd")).toEqual({ events: [], restated: [], givenUpToMs: 0 });
+  });
+
   test("one that cannot be read is as good as lost, and replaced by the next", async () => {
     const { store, redis } = await freshStore();
     await hear(store, "tsd", [{}]);

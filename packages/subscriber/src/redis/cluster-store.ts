@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Cluster, Result } from "ioredis";
-import type { Store } from "../store.ts";
+import type { SiteRecord } from "../site-record.ts";
+import type { CommitResult, Store, Stored } from "../store.ts";
+import { historyChanges } from "./history.ts";
 import { eventsKey, FORGOTTEN_FOR_S, GENERATION, siteKey, SITES, SWEEPS } from "./keys.ts";
-import { allSites, MAX_EVENTS, streamEntries } from "./record.ts";
+import { allSites } from "./record.ts";
 import { singleKeyStore } from "./single-key-store.ts";
 
 const RECORD = readFileSync(new URL("./record.lua", import.meta.url), "utf8");
@@ -34,6 +36,24 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
     await Promise.all([cluster.srem(SITES, site), cluster.zrem(SWEEPS, site)]);
   }
 
+  async function commitSite(
+    { version }: Stored,
+    site: string,
+    record: SiteRecord | undefined,
+    history: string,
+  ): Promise<CommitResult> {
+    if ((await cluster.addSite(SITES, site, String(maxSites))) === 0) return "full";
+    const sweepAt = record && String(record.sweepAtMs);
+    // A time that is too early costs the sweep a look; with none at all it would never come by.
+    if (sweepAt) await cluster.scheduleSweep(SWEEPS, site, sweepAt, "NX");
+    const given = [String(version), record ? JSON.stringify(record) : "", history];
+    const reply = await cluster.commitInSlot(siteKey(site), eventsKey(site), ...given);
+    if (reply === 0) return "conflict";
+    if (sweepAt) await cluster.scheduleSweep(SWEEPS, site, sweepAt, "CH");
+    await cluster.countCommit(GENERATION);
+    return "committed";
+  }
+
   return {
     ...singleKey,
     async loadAll() {
@@ -52,19 +72,12 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
         others.flatMap(({ record }) => record ?? []),
       );
     },
-    async commit({ version }, record, events) {
-      const { site, sweepAtMs } = record;
-      if ((await cluster.addSite(SITES, site, String(maxSites))) === 0) return "full";
-      // A time that is too early costs the sweep a look; with none at all it would never come by.
-      await cluster.scheduleSweep(SWEEPS, site, String(sweepAtMs), "NX");
-      const given = [String(version), JSON.stringify(record), streamEntries(events), String(MAX_EVENTS)];
-      const reply = await cluster.commitInSlot(siteKey(site), eventsKey(site), ...given);
-      if (reply === 0) return "conflict";
-      await Promise.all([
-        cluster.scheduleSweep(SWEEPS, site, String(sweepAtMs), "CH"),
-        cluster.countCommit(GENERATION),
-      ]);
-      return "committed";
+    async commit(before, record, events, corrections) {
+      const history = historyChanges(events, corrections, record.components.length);
+      return await commitSite(before, record.site, record, history);
+    },
+    async commitEvents(before, site, events, corrections) {
+      return await commitSite(before, site, undefined, historyChanges(events, corrections, 0));
     },
     async forget({ version }, site, nowMs) {
       const given = [String(version), String(nowMs), String(FORGOTTEN_FOR_S)];

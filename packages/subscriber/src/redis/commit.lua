@@ -9,20 +9,19 @@
 
   ARGV[1]  version that was read, 0 when there was none
   ARGV[2]  site
-  ARGV[3]  record          JSON
+  ARGV[3]  record          JSON, empty when only events are known
   ARGV[4]  next sweep      unix time in milliseconds
   ARGV[5]  most sites
   ARGV[6]  reader's keys   JSON: list of { name = "<kind>:<name>", entry = { … } or absent }
-  ARGV[7]  events          JSON: list of lists of a stream entry's fields and values
-  ARGV[8]  most events
-  ARGV[9]  now by our clock  unix time in milliseconds
+  ARGV[7]  history         JSON: see write_history
+  ARGV[8]  now by our clock  unix time in milliseconds
 
   Returns  1 committed, 0 somebody else was first, -1 too many sites
 ]]
 -- Whatever can fail comes before the first write: Redis does not take back what a failing script wrote.
 local told_names = cjson.decode(ARGV[6])
-local events = cjson.decode(ARGV[7])
-local offset = clock_offset(ARGV[9])
+local history = cjson.decode(ARGV[7])
+local offset = clock_offset(ARGV[8])
 mend(KEYS[2], "set")
 mend(KEYS[3], "zset")
 local version = version_of(KEYS[1])
@@ -33,13 +32,13 @@ for _, told in ipairs(told_names) do redis.call("EXISTS", told.name .. ":ok", to
 local is_new = redis.call("SISMEMBER", KEYS[2], site) == 0
 if is_new and redis.call("SCARD", KEYS[2]) >= tonumber(ARGV[5]) then return -1 end
 
+write_history(KEYS[1], KEYS[5], history)
 write_record(KEYS[1], version + 1, ARGV[3])
 redis.call("SADD", KEYS[2], site)
-redis.call("ZADD", KEYS[3], ARGV[4], site)
+if ARGV[3] ~= "" then redis.call("ZADD", KEYS[3], ARGV[4], site) end
 count_commit(KEYS[4])
 for _, told in ipairs(told_names) do
   if told.entry then told.entry.expires = told.entry.expires + offset end
   tell_reader(told.name, site, told.entry)
 end
-add_events(KEYS[5], events, ARGV[8])
 return 1

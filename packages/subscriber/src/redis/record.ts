@@ -1,19 +1,5 @@
-import type { StateEvent } from "../events.ts";
 import { type SiteRecord, siteRecordSchema } from "../site-record.ts";
 import type { AllSites } from "../store.ts";
-
-export const MAX_EVENTS = 1_000;
-
-/** The entries of a site's stream for the script that adds them: lists of field, value, field, value… */
-export function streamEntries(events: readonly StateEvent[]): string {
-  return JSON.stringify(events.slice(-MAX_EVENTS).map(streamEntry));
-}
-
-function streamEntry({ kind, name, state, sinceMs, reason }: StateEvent): string[] {
-  const since = new Date(sinceMs).toISOString();
-  const fields = ["kind", kind, "name", name, "state", state, "since", since];
-  return reason === undefined ? fields : [...fields, "reason", reason];
-}
 
 /** Undefined for what cannot be read: as good as lost, and replaced by the next heartbeat. */
 export function parseRecord(text: string): SiteRecord | undefined {

@@ -4,7 +4,8 @@ import type { Redis, Result } from "ioredis";
 import * as z from "zod";
 import { type ReaderEntry, readerEntries } from "../reader-keys.ts";
 import type { SiteRecord } from "../site-record.ts";
-import type { Store, Stored } from "../store.ts";
+import type { CommitResult, Store, Stored } from "../store.ts";
+import { historyChanges } from "./history.ts";
 import {
   eventsKey,
   FORGOTTEN_FOR_S,
@@ -15,7 +16,7 @@ import {
   SWEEPS,
   TOLD_UNKNOWN,
 } from "./keys.ts";
-import { allSites, isWrongType, MAX_EVENTS, parseRecord, streamEntries } from "./record.ts";
+import { allSites, isWrongType, parseRecord } from "./record.ts";
 import { singleKeyStore } from "./single-key-store.ts";
 import type { RedisStoreOptions } from "./store.ts";
 
@@ -40,6 +41,28 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
   redis.defineCommand("tellUnknownSites", { lua: TELL_UNKNOWN_SITES, numberOfKeys: 2 });
   redis.defineCommand("withdrawFromReader", { lua: WITHDRAW, numberOfKeys: 0 });
 
+  async function commitSite(
+    { version }: Stored,
+    site: string,
+    record: SiteRecord | undefined,
+    told: readonly object[],
+    history: string,
+  ): Promise<CommitResult> {
+    const reply = await redis.commitSite(
+      ...keysOf(site),
+      String(version),
+      site,
+      record ? JSON.stringify(record) : "",
+      String(record?.sweepAtMs ?? 0),
+      String(maxSites),
+      JSON.stringify(isReaderTold ? told : []),
+      history,
+      String(Date.now()),
+    );
+    if (reply === 1) return "committed";
+    return reply === 0 ? "conflict" : "full";
+  }
+
   return {
     ...singleKeyStore(redis),
     async loadAll() {
@@ -54,23 +77,12 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
       });
       return allSites(sites, records);
     },
-    async commit(before, record, events) {
-      const { site, sweepAtMs } = record;
-      const told = isReaderTold ? JSON.stringify(readerChanges(before, record)) : "[]";
-      const reply = await redis.commitSite(
-        ...keysOf(site),
-        String(before.version),
-        site,
-        JSON.stringify(record),
-        String(sweepAtMs),
-        String(maxSites),
-        told,
-        streamEntries(events),
-        String(MAX_EVENTS),
-        String(Date.now()),
-      );
-      if (reply === 1) return "committed";
-      return reply === 0 ? "conflict" : "full";
+    async commit(before, record, events, corrections) {
+      const history = historyChanges(events, corrections, record.components.length);
+      return await commitSite(before, record.site, record, readerChanges(before, record), history);
+    },
+    async commitEvents(before, site, events, corrections) {
+      return await commitSite(before, site, undefined, [], historyChanges(events, corrections, 0));
     },
     async forget({ version }, site, nowMs, expected) {
       const names: string[] = [];

@@ -2,16 +2,17 @@ import { readFileSync } from "node:fs";
 import type { Result } from "ioredis";
 import type { Store } from "../store.ts";
 import type { RedisClient } from "./connection.ts";
-import { GENERATION, REJECTED, siteKey, SWEEPS } from "./keys.ts";
+import { parseHistory } from "./history.ts";
+import { eventsKey, GENERATION, REJECTED, siteKey, SWEEPS } from "./keys.ts";
 import { isWrongType, parseRecord } from "./record.ts";
 
 const QUARANTINE = readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
 const MAX_REJECTED = 1_000;
 
-/** What touches one key at a time, and so is the same on one server and in a cluster. */
+/** What touches one key at a time, or those of one site in one slot, and so is the same on one server and in a cluster. */
 export function singleKeyStore(
   redis: RedisClient,
-): Pick<Store, "load" | "generation" | "due" | "quarantine"> {
+): Pick<Store, "load" | "loadHistory" | "generation" | "due" | "quarantine"> {
   redis.defineCommand("quarantineMessages", { lua: QUARANTINE, numberOfKeys: 1 });
   return {
     async load(site) {
@@ -24,6 +25,13 @@ export function singleKeyStore(
         record: record ? parseRecord(record) : undefined,
         forgottenAtMs: forgottenAtMs ? Number(forgottenAtMs) : undefined,
       };
+    },
+    async loadHistory(site) {
+      const [entries, [restated, givenUpTo]] = await Promise.all([
+        redis.xrange(eventsKey(site), "-", "+").catch(nothingIfWrongType),
+        redis.hmget(siteKey(site), "restated", "eventsGivenUpTo").catch(nothingIfWrongType),
+      ]);
+      return parseHistory(entries, restated, givenUpTo);
     },
     async generation() {
       return (await redis.get(GENERATION)) ?? undefined;
@@ -40,7 +48,7 @@ export function singleKeyStore(
   };
 }
 
-function nothingIfWrongType(error: unknown): null[] {
+function nothingIfWrongType(error: unknown): [] {
   if (isWrongType(error)) return [];
   throw error;
 }

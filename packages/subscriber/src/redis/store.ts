@@ -18,8 +18,10 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions): Stor
   const store = redis instanceof Cluster ? clusterStore(redis, options) : serverStore(redis, options);
   return {
     load: inTime(store.load),
+    loadHistory: inTime(store.loadHistory),
     loadAll: inTime(store.loadAll),
     commit: inTime(store.commit),
+    commitEvents: inTime(store.commitEvents),
     // Among many keys of the reader it may take longer.
     forget: readable(store.forget),
     writeAsUpstream: inTime(store.writeAsUpstream),

@@ -208,7 +208,12 @@ export function world(plain: Store, redis: Redis) {
   async function deliver(messages: readonly Sent[], hasWaited: boolean): Promise<void> {
     for (let start = 0; start < messages.length; start += BATCH) {
       const batch = messages.slice(start, start + BATCH);
-      const deliveries = batch.map(({ body }) => ({ body, receivedAtMs: nowMs, hasWaited }));
+      const deliveries = batch.map(({ body }) => ({
+        body,
+        receivedAtMs: nowMs,
+        hasWaited,
+        isRedelivered: false,
+      }));
       turn += 1;
       await subscribers?.[turn % 2]?.take(deliveries, never);
     }
