@@ -1,16 +1,39 @@
 import type { ConsumeMessage } from "amqplib";
 import type { BrokerSession } from "./broker.ts";
+import { boundMessages } from "./bound-messages.ts";
 import { catchUp } from "./catch-up.ts";
+import { MAX_BODY_BYTES, TOO_LARGE } from "./decode.ts";
 
-/** Messages that the broker hands over before the first of them is acknowledged, so also the largest batch. */
-const PREFETCH = 200;
+/**
+ * Messages that the broker hands over before the first of them is acknowledged, so also the largest batch. Together with
+ * the most that is read of a body it bounds the memory; more of them made catching up no faster.
+ */
+const PREFETCH = 50;
+/** A batch ends with the message that reaches this: what is decoded at once has to fit in memory, and in a moment. */
+const BATCH_BYTES = 1024 * 1024;
+/** What is kept of a body that is too large. */
+const HEAD_BYTES = 1024;
 
 export interface Delivery {
+  /** Of one that is too large only its first 1024 bytes. */
   readonly body: Buffer;
   /** Date.now() at its arrival, however long it was in hand since. */
   readonly receivedAtMs: number;
   /** Whether it may have waited in the queue for us; if not, it came as soon as it was in the queue. */
   readonly hasWaited: boolean;
+  /** Why it is no heartbeat, whatever its body says. */
+  readonly problem?: string | undefined;
+  readonly origin?: Origin;
+}
+
+/** What is known of a message beside its body. Who sent it chose it all, but for `userId`, which the broker checks. */
+export interface Origin {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly messageId: string | undefined;
+  readonly userId: string | undefined;
+  /** The size of the whole body. */
+  readonly bodyBytes: number;
 }
 
 export interface Consumer {
@@ -21,7 +44,7 @@ export interface Consumer {
 }
 
 /**
- * Consumes a queue in batches of whatever has arrived, in order, one batch at a time. A batch is acknowledged as a whole
+ * Consumes a queue in batches of what has arrived, in order, one batch at a time. A batch is acknowledged as a whole
  * when `onBatch` resolves; it must deal with every message. When it rejects, the channel is closed, so that the broker
  * delivers the messages again.
  */
@@ -31,15 +54,15 @@ export async function consumeInBatches(
   onBatch: (batch: readonly Delivery[], lost: AbortSignal) => Promise<void>,
 ): Promise<Consumer> {
   const backlog = catchUp(PREFETCH, performance.now());
-  let waiting: { message: ConsumeMessage; isBacklog: boolean; delivery: Delivery }[] = [];
+  const boundsOf = boundMessages(channel.connection, { mostBytes: MAX_BODY_BYTES, headBytes: HEAD_BYTES });
+  const waiting: Waiting[] = [];
   let work: Promise<void> | undefined;
   let isDraining = false;
   let canCount = true;
 
   async function workOff(): Promise<void> {
     while (waiting.length > 0 && !lost.aborted && !isDraining) {
-      const batch = waiting;
-      waiting = [];
+      const batch = waiting.splice(0, batchLength(waiting));
       const deliveries = batch.map(({ delivery }) => delivery);
       await onBatch(deliveries, lost);
       const last = batch.at(-1);
@@ -66,7 +89,14 @@ export async function consumeInBatches(
     const isBacklog = backlog.delivered(performance.now());
     // One that was in somebody's hands before is older than it looks.
     const hasWaited = isBacklog || message.fields.redelivered;
-    const delivery = { body: message.content, receivedAtMs: Date.now(), hasWaited };
+    const bounds = boundsOf(message.properties);
+    const delivery = {
+      body: message.content,
+      receivedAtMs: Date.now(),
+      hasWaited,
+      problem: bounds && (bounds.isReadable ? TOO_LARGE : "its headers cannot be read"),
+      origin: originOf(message, bounds?.bodyBytes ?? message.content.length),
+    };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
       .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too
@@ -86,4 +116,27 @@ export async function consumeInBatches(
       await work;
     },
   };
+}
+
+interface Waiting {
+  readonly message: ConsumeMessage;
+  readonly isBacklog: boolean;
+  readonly delivery: Delivery;
+}
+
+/** How many of these make up the next batch: at least one. */
+function batchLength(waiting: readonly Waiting[]): number {
+  let bytes = 0;
+  const last = waiting.findIndex(({ delivery }) => (bytes += delivery.body.length) >= BATCH_BYTES);
+  return last === -1 ? waiting.length : last + 1;
+}
+
+function originOf({ fields, properties }: ConsumeMessage, bodyBytes: number): Origin {
+  const { exchange, routingKey } = fields;
+  const [messageId, userId] = [text(properties.messageId), text(properties.userId)];
+  return { exchange, routingKey, messageId, userId, bodyBytes };
+}
+
+function text(property: unknown): string | undefined {
+  return typeof property === "string" ? property : undefined;
 }

@@ -44,13 +44,16 @@ export type Decoded =
 
 /** More than ten thousand components in format 1 fit; what is larger is refused before it is parsed. */
 export const MAX_BODY_BYTES = 1024 * 1024;
+export const TOO_LARGE = `larger than ${MAX_BODY_BYTES} bytes`;
+/** More do not fit in a body, in either format: an entry as upstream or we write it takes 70 bytes or more. */
+const MAX_ENTRIES = 15_000;
 
 /**
  * Reads the body of a message of either format. Never throws: what is no heartbeat comes back as a problem.
  * Format-1 entries without a valid timestamp get `receivedAtMs` (unix milliseconds, the receiver's clock).
  */
 export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded {
-  if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: `larger than ${MAX_BODY_BYTES} bytes` };
+  if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: TOO_LARGE };
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -122,8 +125,10 @@ function receivedV1(message: Message, receivedAtMs: number): DatedPart {
   };
 }
 
+/** One from before 1970 is none: the old reader could not parse the year 0. */
 function timeOf({ timestamp }: Entry): number | undefined {
-  return parseUpstreamTimestamp(timestamp);
+  const atMs = parseUpstreamTimestamp(timestamp);
+  return atMs !== undefined && atMs >= 0 ? atMs : undefined;
 }
 
 function upstreamKeys({ hosts, rmq_consumers: consumers }: Message, receivedAtMs: number): UpstreamKey[] {
@@ -156,8 +161,22 @@ const name = text(MAX_NAME_LENGTH).min(1);
 const kind = z.enum(["service", "queue"]);
 const state = z.enum(["up", "down", "unknown"]);
 /** ISO 8601 in UTC, as Date.prototype.toISOString writes it, to unix milliseconds. */
-const isoTime = z.iso.datetime().transform((text) => Date.parse(text));
+const isoTime = z.iso
+  .datetime()
+  .transform((text) => Date.parse(text))
+  .refine((atMs) => atMs >= 0, "is before 1970");
 const shortText = text(1000).optional();
+/** Thirty years. Beyond what a date can be, one heartbeat could make all times of its site unprintable. */
+const MAX_UPTIME_MS = 1e12;
+
+/** Counted before anything in it is looked at: the problems of a million entries would not fit in memory. */
+const listOf = <Schema extends z.ZodType>(entry: Schema) =>
+  z
+    .custom<z.input<Schema>[]>(
+      (list) => Array.isArray(list) && list.length <= MAX_ENTRIES,
+      `is no list of at most ${MAX_ENTRIES} entries`,
+    )
+    .pipe(z.array(entry));
 
 const entrySchema = z.object({
   name,
@@ -173,10 +192,10 @@ const v2Schema = z.object({
   bootId: text(64).min(1),
   sequence: z.int().min(1),
   sentAt: isoTime,
-  uptimeMs: z.number().min(0),
+  uptimeMs: z.number().min(0).max(MAX_UPTIME_MS),
   intervalSeconds: z.number().positive().max(86_400),
   cause: z.enum(["interval", "change", "goodbye", "backfill"]),
-  components: z.array(
+  components: listOf(
     z.object({
       kind,
       name,
@@ -197,10 +216,10 @@ export type V2Part = z.input<typeof v2Schema>;
 const messageSchema = z.object({
   status: z.literal("heartbeat"),
   timestamp: text(64),
-  hosts: z.array(entrySchema).default([]),
+  hosts: listOf(entrySchema).default([]),
   rmq_consumers: z.object({
-    queues_status: z.array(entrySchema).default([]),
-    services_status: z.array(entrySchema).default([]),
+    queues_status: listOf(entrySchema).default([]),
+    services_status: listOf(entrySchema).default([]),
   }),
   v2: v2Schema.optional(),
 });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
-import { decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
+import { type Decoded, decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { Delivery } from "@pipeline-heartbeat/shared/consume.ts";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
@@ -14,13 +14,12 @@ import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts
 const MAX_HOLD_MS = 60_000;
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
-/** Messages that went back to the queue after a minute come again sooner than this. */
-const PROBLEM_LASTS_MS = 30_000;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
 const REJECTED_HEAD_BYTES = 500;
-/** The same problem is logged once in this time, however many messages have it. */
+/** The same problem is logged once in this time, however many messages have it; and so many problems at most. */
 const REJECTION_LOG_EVERY_MS = 60_000;
+const MAX_REJECTIONS_LOGGED = 20;
 
 export interface IntakeOptions {
   readonly store: Store;
@@ -39,13 +38,19 @@ export interface Intake {
    * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
    */
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
-  /** Why what came last could not be stored; undefined when it could, or when it was not tried again for 30 s. */
-  readonly storeProblem: string | undefined;
+  /** Why what came last could not be stored; undefined when it could. */
+  readonly failure: StoreFailure | undefined;
+}
+
+export interface StoreFailure {
+  readonly problem: string;
+  /** performance.now() at the last try. */
+  readonly atMs: number;
 }
 
 export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }: IntakeOptions): Intake {
-  const loggedAtMs = new Map<string, number>();
-  let failure: { readonly problem: string; readonly atMs: number } | undefined;
+  const isLogged = oncePer(REJECTION_LOG_EVERY_MS, MAX_REJECTIONS_LOGGED);
+  let failure: StoreFailure | undefined;
 
   /** Tries until the store answers. */
   async function held<T>(work: () => Promise<T>, lost: AbortSignal): Promise<T> {
@@ -128,12 +133,10 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
   async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
     if (rejected.length === 0) return;
     await held(() => store.quarantine(rejected), lost);
-    for (const { reason, receivedAtMs } of rejected) {
-      const isNews = receivedAtMs - (loggedAtMs.get(reason) ?? -Infinity) >= REJECTION_LOG_EVERY_MS;
-      if (isNews) loggedAtMs.set(reason, receivedAtMs);
-      log[isNews ? "warn" : "debug"]({ reason }, "message quarantined in heartbeat:rejected");
+    for (const { reason, origin } of rejected) {
+      const level = isLogged(reason) ? "debug" : "warn";
+      log[level]({ reason, origin }, "message quarantined in heartbeat:rejected");
     }
-    if (loggedAtMs.size > 100) loggedAtMs.clear();
   }
 
   return {
@@ -141,7 +144,10 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       const rejected: Rejected[] = [];
       const received: Received[] = [];
       for (const delivery of deliveries) {
-        const decoded = decodeHeartbeat(delivery.body, delivery.receivedAtMs);
+        const decoded: Decoded =
+          delivery.problem === undefined
+            ? decodeHeartbeat(delivery.body, delivery.receivedAtMs)
+            : { ok: false, problem: delivery.problem };
         if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, delivery });
         else rejected.push(rejection(decoded.problem, delivery));
       }
@@ -154,9 +160,8 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       await held(() => store.writeAsUpstream(entries), lost);
       await quarantine(rejected, lost);
     },
-    get storeProblem() {
-      const isRecent = failure && performance.now() - failure.atMs < PROBLEM_LASTS_MS;
-      return isRecent ? failure?.problem : undefined;
+    get failure() {
+      return failure;
     },
   };
 }
@@ -166,8 +171,23 @@ interface Received {
   readonly delivery: Delivery;
 }
 
-function rejection(reason: string, { body, receivedAtMs }: Delivery): Rejected {
-  return { reason, receivedAtMs, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
+function rejection(reason: string, { body, receivedAtMs, origin }: Delivery): Rejected {
+  return { reason, receivedAtMs, origin, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
+}
+
+/** Tells of a text whether it was there before in the present span of time; of new ones beyond `most` that it was. */
+function oncePer(spanMs: number, most: number): (text: string) => boolean {
+  const seen = new Set<string>();
+  let startedMs = -Infinity;
+  return (text) => {
+    if (performance.now() - startedMs >= spanMs) {
+      seen.clear();
+      startedMs = performance.now();
+    }
+    if (seen.has(text) || seen.size >= most) return true;
+    seen.add(text);
+    return false;
+  };
 }
 
 /** One line for a commit, however many components changed. */

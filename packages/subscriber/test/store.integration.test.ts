@@ -125,13 +125,21 @@ describe.each(stores)("records $where", ({ freshStore }) => {
 
   test("quarantined messages are kept, the newest first, up to a limit", async () => {
     const { store, redis } = await freshStore();
+    const origin = {
+      exchange: "sda",
+      routingKey: "key",
+      messageId: undefined,
+      userId: "hb-pub",
+      bodyBytes: 1,
+    };
     const rejected = Array.from({ length: 1_200 }, (_, index) => {
-      return { reason: `reason ${index}`, receivedAtMs: startMs, head: "{" };
+      return { reason: `reason ${index}`, receivedAtMs: startMs, origin, head: "{" };
     });
     await store.quarantine(rejected);
     expect(await redis.llen("heartbeat:rejected")).toBe(1_000);
     const newest: unknown = JSON.parse((await redis.lindex("heartbeat:rejected", 0)) ?? "");
-    expect(newest).toEqual({ reason: "reason 1199", receivedAt: new Date(startMs).toISOString(), head: "{" });
+    const receivedAt = new Date(startMs).toISOString();
+    expect(newest).toEqual({ reason: "reason 1199", receivedAt, ...origin, head: "{" });
   });
 });
 

@@ -39,10 +39,9 @@ export function buildApp({
       const current = await currentVerdict();
       reply.code(current.isHealthy ? 200 : 503);
       return healthBody(current, now());
-    } catch {
-      // Who asks is told that the state cannot be read; why is in the log and in /readyz.
+    } catch (error) {
       reply.code(503);
-      return unreadableBody(now());
+      return unreadableBody(error, now());
     }
   });
 

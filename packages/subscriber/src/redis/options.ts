@@ -43,6 +43,8 @@ export function serverOptions(settings: RedisSettings, db: number) {
     db,
     enableOfflineQueue: false,
     retryStrategy: retryMs,
+    // A server that is still loading tells so itself, at each command; ioredis would keep it to itself.
+    enableReadyCheck: false,
     // The server was made a replica: by now another one may be found where this one was.
     reconnectOnError: (error: Error) => error.message.includes("READONLY"),
   };

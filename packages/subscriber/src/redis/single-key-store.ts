@@ -32,8 +32,8 @@ export function singleKeyStore(
       return await redis.zrangebyscore(SWEEPS, "-inf", `(${nowMs}`);
     },
     async quarantine(rejected) {
-      const lines = rejected.map(({ reason, receivedAtMs, head }) => {
-        return JSON.stringify({ reason, receivedAt: new Date(receivedAtMs).toISOString(), head });
+      const lines = rejected.map(({ reason, receivedAtMs, origin, head }) => {
+        return JSON.stringify({ reason, receivedAt: new Date(receivedAtMs).toISOString(), ...origin, head });
       });
       await redis.quarantineMessages(REJECTED, String(MAX_REJECTED), ...lines);
     },
