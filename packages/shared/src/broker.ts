@@ -19,6 +19,8 @@ const CLOSE_TIMEOUT_MS = 1_500;
 export interface BrokerSession {
   readonly channel: ConfirmChannel;
   readonly lost: AbortSignal;
+  /** Ends the session, and opens the next one, without an outage of the broker's: it is not its fault. */
+  leave(): void;
   /** How many messages of a queue wait to be delivered; undefined when the broker does not tell. */
   countMessages(queue: string): Promise<number | undefined>;
 }
@@ -69,8 +71,8 @@ export function connectBroker(options: BrokerOptions): Broker {
     for (let attempt = 0; !closing.signal.aborted; attempt += 1) {
       const startedMs = performance.now();
       try {
-        await runSession();
-        if (!closing.signal.aborted)
+        const isLeft = await runSession();
+        if (!closing.signal.aborted && !isLeft)
           outage.failed(`the connection was lost, or queue '${topology.queue}' deleted`);
       } catch (error) {
         const problem = await brokerProblem(error, settings);
@@ -86,17 +88,18 @@ export function connectBroker(options: BrokerOptions): Broker {
     }
   }
 
-  /** Resolves when the session has ended, rejects when it could not be opened. */
-  async function runSession(): Promise<void> {
+  /** Resolves when the session has ended, with whether it was left on purpose; rejects when it could not be opened. */
+  async function runSession(): Promise<boolean> {
     const connection = await dial(settings, options.connectionName);
     const ended = new AbortController();
     let cause: unknown;
+    let isLeft = false;
     let stable: NodeJS.Timeout | undefined;
     // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
     connection.on("error", (error) => (cause = error));
     connection.once("close", () => ended.abort());
     try {
-      if (closing.signal.aborted) return;
+      if (closing.signal.aborted) return true;
       const notes = (await ensureTopology(connection, topology)).join("; ");
       if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
       notesLogged = notes;
@@ -107,6 +110,11 @@ export function connectBroker(options: BrokerOptions): Broker {
       const session: BrokerSession = {
         channel,
         lost: ended.signal,
+        leave: () => {
+          // What is lost already cannot be left.
+          isLeft = !ended.signal.aborted;
+          void closeQuietly(connection);
+        },
         countMessages: (queue) => countMessages(connection, queue),
       };
       current = { session, connection, openedAtMs: Date.now() };
@@ -115,7 +123,8 @@ export function connectBroker(options: BrokerOptions): Broker {
       if (outage.isOn) stable = setTimeout(() => outage.recovered(), STABLE_AFTER_MS);
       else log.info({ host: settings.host, port: settings.amqpPort }, "broker connected");
       if (!ended.signal.aborted) await once(ended.signal, "abort");
-      if (cause !== undefined) throw cause;
+      if (cause !== undefined && !isLeft) throw cause;
+      return isLeft;
     } catch (error) {
       // What ended the session tells more than what was cut off by its end.
       throw cause ?? error;

@@ -10,7 +10,7 @@ import { MAX_BODY_BYTES, TOO_LARGE } from "./decode.ts";
  */
 const PREFETCH = 50;
 /** A batch ends with the message that reaches this: what is decoded at once has to fit in memory, and in a moment. */
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 2 * 1024 * 1024;
 /** What is kept of a body that is too large. */
 const HEAD_BYTES = 1024;
 
@@ -45,11 +45,11 @@ export interface Consumer {
 
 /**
  * Consumes a queue in batches of what has arrived, in order, one batch at a time. A batch is acknowledged as a whole
- * when `onBatch` resolves; it must deal with every message. When it rejects, the channel is closed, so that the broker
+ * when `onBatch` resolves; it must deal with every message. When it rejects, the session is left, so that the broker
  * delivers the messages again.
  */
 export async function consumeInBatches(
-  { channel, lost, countMessages }: BrokerSession,
+  { channel, lost, leave, countMessages }: BrokerSession,
   queue: string,
   onBatch: (batch: readonly Delivery[], lost: AbortSignal) => Promise<void>,
 ): Promise<Consumer> {
@@ -99,7 +99,7 @@ export async function consumeInBatches(
     };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
-      .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too
+      .catch(leave) // the reason was logged by onBatch
       .finally(() => (work = undefined));
   }
 

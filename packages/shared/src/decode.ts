@@ -47,6 +47,8 @@ export const MAX_BODY_BYTES = 1024 * 1024;
 export const TOO_LARGE = `larger than ${MAX_BODY_BYTES} bytes`;
 /** More do not fit in a body, in either format: an entry as upstream or we write it takes 70 bytes or more. */
 const MAX_ENTRIES = 15_000;
+/** Three for each entry, should its name have some. A million empty objects would cost a hundred times their text. */
+const MAX_BRACKETS = 3 * MAX_ENTRIES;
 
 /**
  * Reads the body of a message of either format. Never throws: what is no heartbeat comes back as a problem.
@@ -54,6 +56,8 @@ const MAX_ENTRIES = 15_000;
  */
 export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded {
   if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: TOO_LARGE };
+  if (openingBrackets(body) > MAX_BRACKETS)
+    return { ok: false, problem: "more objects than a heartbeat has" };
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -67,6 +71,18 @@ export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded
   const upstreamEntries = upstreamKeys(parsed.data, receivedAtMs);
   return { ok: true, heartbeat: { ...heartbeat, components, upstreamEntries } };
 }
+
+function openingBrackets(body: Uint8Array): number {
+  let count = 0;
+  // Ten times as fast as an iterator.
+  for (let index = 0; index < body.length; index += 1) {
+    if (body[index] === OPENING_BRACE || body[index] === OPENING_BRACKET) count += 1;
+  }
+  return count;
+}
+
+const OPENING_BRACE = 0x7b;
+const OPENING_BRACKET = 0x5b;
 
 type DatedPart = Omit<ReceivedHeartbeat, "upstreamEntries">;
 
@@ -169,14 +185,26 @@ const shortText = text(1000).optional();
 /** Thirty years. Beyond what a date can be, one heartbeat could make all times of its site unprintable. */
 const MAX_UPTIME_MS = 1e12;
 
-/** Counted before anything in it is looked at: the problems of a million entries would not fit in memory. */
+/** Looks no further than to the first bad entry: the problems of a million would fill the memory. */
 const listOf = <Schema extends z.ZodType>(entry: Schema) =>
   z
     .custom<z.input<Schema>[]>(
       (list) => Array.isArray(list) && list.length <= MAX_ENTRIES,
       `is no list of at most ${MAX_ENTRIES} entries`,
     )
-    .pipe(z.array(entry));
+    .transform((list, context) => {
+      const entries: z.output<Schema>[] = [];
+      for (const [index, given] of list.entries()) {
+        const parsed = entry.safeParse(given);
+        if (!parsed.success) {
+          const [issue] = parsed.error.issues;
+          context.addIssue({ ...issue, code: "custom", path: [index, ...(issue?.path ?? [])] });
+          return z.NEVER;
+        }
+        entries.push(parsed.data);
+      }
+      return entries;
+    });
 
 const entrySchema = z.object({
   name,

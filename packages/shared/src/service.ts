@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type Logger, pino } from "pino";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
+import { handOverSignals } from "./early-signals.ts";
 import { endProcess } from "./end-process.ts";
 
 /** Ends well within five seconds; Kubernetes and Docker wait longer before they kill. */
@@ -23,7 +24,8 @@ export async function runService(
   { name, logLevel }: { name: string; logLevel: string | undefined },
   main: (service: Service) => Promise<void>,
 ): Promise<void> {
-  const log = pino({ name, level: isLevel(logLevel) ? logLevel : "info" });
+  const hooks = { streamWrite: inPrintableCharacters };
+  const log = pino({ name, level: isLevel(logLevel) ? logLevel : "info", hooks });
   const controller = new AbortController();
   const releases: (() => unknown)[] = [];
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -33,6 +35,7 @@ export async function runService(
       controller.abort();
     });
   }
+  handOverSignals();
   let exitCode = 0;
   try {
     const stopped = once(controller.signal, "abort");
@@ -67,6 +70,16 @@ export async function runService(
   }
   // What is left, such as a socket to a host that does not answer, must not keep the process.
   endProcess(exitCode);
+}
+
+/**
+ * JSON leaves these as they are: control characters that a terminal obeys, line ends, and marks that turn the direction of
+ * what follows. They may come in names out of heartbeats; escaped, the text is the same to whoever parses the line.
+ */
+const UNPRINTABLE = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+function inPrintableCharacters(line: string): string {
+  return line.replace(UNPRINTABLE, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** The levels that LOG_LEVEL may name. */

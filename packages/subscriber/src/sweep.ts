@@ -11,7 +11,7 @@ import type { Store } from "./store.ts";
 /** Silence is written within a second of its deadline. */
 const SWEEP_EVERY_MS = 400;
 /** At the start connecting to the store may take a while; if it fails, the connection itself tells why. */
-const FIRST_ANSWER_WITHIN_MS = 5_000;
+const FIRST_ANSWER_WITHIN_MS = 2_000;
 
 export interface SweepOptions {
   readonly store: Store;
@@ -62,10 +62,10 @@ export async function runSweep(
 /** One pass. Safe beside the passes of other subscribers: whoever commits first writes the silence, once. */
 export async function sweepOnce(options: SweepOptions): Promise<void> {
   const { store, memory, expectedSites, now, log, isCatchingUp } = options;
-  const nowMs = now();
   const restored = await memory.keepStore();
   if (restored.length > 0) log.warn({ sites: restored.length }, "redis had lost its data: written again");
-  await voidFuture(options, nowMs);
+  await voidFuture(options);
+  const nowMs = now();
   await forgetReplaced(options, nowMs);
   await store.tellUnknownSites(expectedSites, nowMs);
   for (const site of await store.due(nowMs)) {
@@ -83,11 +83,13 @@ export async function sweepOnce(options: SweepOptions): Promise<void> {
 }
 
 /** What claims to come from a time to come is not known: our clock was set, or other subscribers have another one. */
-async function voidFuture({ store, memory, log }: SweepOptions, nowMs: number): Promise<void> {
+async function voidFuture({ store, memory, now, log }: SweepOptions): Promise<void> {
   for (const remembered of memory.sites.values()) {
-    if (!isFromTheFuture(remembered, nowMs)) continue;
+    if (!isFromTheFuture(remembered, now())) continue;
     const { site } = remembered;
     const before = await store.load(site);
+    // Now, not when the pass began: one that takes long finds what was received meanwhile.
+    const nowMs = now();
     if (!before.record || !isFromTheFuture(before.record, nowMs)) continue;
     const aheadMs = before.record.receivedAtMs - nowMs;
     if ((await store.commit(before, withoutFuture(before.record, nowMs), [])) === "committed") {

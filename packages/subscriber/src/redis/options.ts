@@ -13,6 +13,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Together with the answer to it, within the 2 s in which /health must answer. */
 export const COMMAND_TIMEOUT_MS = 1_500;
 const MAX_RETRY_MS = 500;
+const RECONNECT_EVERY_MS = 2_000;
 /** Commands wait for an answer at least every sweep: a connection that stays mute this long is dead. */
 const SOCKET_TIMEOUT_MS = 5_000;
 
@@ -45,8 +46,17 @@ export function serverOptions(settings: RedisSettings, db: number) {
     retryStrategy: retryMs,
     // A server that is still loading tells so itself, at each command; ioredis would keep it to itself.
     enableReadyCheck: false,
-    // The server was made a replica: by now another one may be found where this one was.
-    reconnectOnError: (error: Error) => error.message.includes("READONLY"),
+    reconnectOnError: onceInAWhile((error) => error.message.includes("READONLY")),
+  };
+}
+
+/** The server was made a replica: by now another one may be found where this one was. If not, it can be read meanwhile. */
+function onceInAWhile(isReason: (error: Error) => boolean): (error: Error) => boolean {
+  let lastMs = -Infinity;
+  return (error) => {
+    if (!isReason(error) || performance.now() - lastMs < RECONNECT_EVERY_MS) return false;
+    lastMs = performance.now();
+    return true;
   };
 }
 
