@@ -57,7 +57,7 @@ const MAX_BRACKETS = 3 * MAX_ENTRIES;
 export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded {
   if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: TOO_LARGE };
   if (openingBrackets(body) > MAX_BRACKETS)
-    return { ok: false, problem: "more objects than a heartbeat has" };
+    return { ok: false, problem: "not a heartbeat: too many objects" };
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
