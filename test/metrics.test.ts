@@ -8,6 +8,22 @@ import { startSender } from "./sender.ts";
 /** Within 2 s, and how late a busy machine may tell of it. */
 const IN_TIME_MS = 2_000 + 300;
 
+const REASONS = [
+  "unsigned",
+  "unknown_key",
+  "bad_signature",
+  "wrong_site",
+  "replayed",
+  "not_a_heartbeat",
+  "too_large",
+  "too_many_sites",
+  "refused_by_redis",
+];
+/** Nothing was refused, which is told from the start. */
+const noneRejected = REASONS.map((reason): Sample => {
+  return { name: "heartbeat_messages_rejected_total", labels: { reason }, value: 0 };
+});
+
 const version = { name: "heartbeat_build_info", labels: { version: packageJson.version }, value: 1 };
 
 async function scrape(url: string): Promise<Sample[]> {
@@ -43,6 +59,7 @@ test("/metrics tells no old state while Redis is gone, within two seconds", asyn
     plain("heartbeat_store_connected", 0),
     plain("heartbeat_store_writable", 0),
     plain("heartbeat_healthy", 0),
+    ...noneRejected,
   ]);
   expect(performance.now() - startedMs).toBeLessThan(IN_TIME_MS);
 });
@@ -57,5 +74,6 @@ test("/metrics is answered without broker and Redis, and says so", async () => {
     plain("heartbeat_store_connected", 0),
     plain("heartbeat_store_writable", 0),
     plain("heartbeat_healthy", 0),
+    ...noneRejected,
   ]);
 });

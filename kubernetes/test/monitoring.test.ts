@@ -15,6 +15,7 @@ const nothing = verdict({ records: [], lost: [] }, 0, { expectedSites: [], unkno
 const { text: served } = await metricsBody({
   version: "0",
   isBrokerConnected: false,
+  rejectedCounts: new Map([["unsigned", 0]]),
   verdict: nothing,
   expectedSites: [],
 });

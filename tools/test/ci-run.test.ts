@@ -67,14 +67,14 @@ describe.runIf(process.platform === "linux")(".ci/run", () => {
   test("starts the engine beside the repository, tests in containers what takes them, and stops it", () => {
     expect(run({ hasEngine: false, tool: "stopped" })).toMatchObject({
       status: 0,
-      calls: `${TESTED}engine up\nnpm run test:containers at private\nengine down\n`,
+      calls: `${TESTED}engine up\nnpm run test:containers -- docker/test test/main-job test/bundles at private\nengine down\n`,
     });
   });
 
   test("leaves an engine running that ran before", () => {
     expect(run({ hasEngine: false, tool: "running" })).toMatchObject({
       status: 0,
-      calls: `${TESTED}npm run test:containers at private\n`,
+      calls: `${TESTED}npm run test:containers -- docker/test test/main-job test/bundles at private\n`,
     });
   });
 

@@ -24,10 +24,12 @@ import { endpointOf } from "@pipeline-heartbeat/shared/connection-problem.ts";
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { httpVariables } from "@pipeline-heartbeat/shared/http-address.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
+import { DEFAULT_KEY_ID, KEY_ID_PATTERN, signer } from "@pipeline-heartbeat/shared/signature.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 import type { Detail } from "./compose.ts";
 import type { ConsumerSource } from "./probes/consumers.ts";
+import { signingKey } from "./signing-key.ts";
 import { parseTargets } from "./targets.ts";
 
 /** Upstream's default. */
@@ -43,8 +45,8 @@ export type Config = ReturnType<typeof readConfig>;
 /** @throws {ConfigError} with every problem of the environment and of publisher_config.json */
 export function readConfig(environment: Env) {
   const env = parseConfig(schema, environment, {
-    secrets: [...brokerSecrets],
-    checks: [clientCertificateCheck],
+    secrets: [...brokerSecrets, "HEARTBEAT_SIGNING_KEY"],
+    checks: [clientCertificateCheck, signedFormatCheck],
   });
   const publishIntervalMs = env.PUBLISH_INTERVAL;
   const broker = brokerSettings(env);
@@ -67,6 +69,9 @@ export function readConfig(environment: Env) {
       ...(publishIntervalMs < (env.PROBE_INTERVAL ?? 0)
         ? ["PROBE_INTERVAL: is longer than PUBLISH_INTERVAL, which counts in its place"]
         : []),
+      ...(env.HEARTBEAT_SIGNING_KEY_ID !== undefined && !env.HEARTBEAT_SIGNING_KEY
+        ? ["HEARTBEAT_SIGNING_KEY_ID: is set without HEARTBEAT_SIGNING_KEY: nothing is signed"]
+        : []),
       ...unusedTls(env, managementUrl(env).startsWith("https:")),
     ],
     publishIntervalMs,
@@ -77,6 +82,9 @@ export function readConfig(environment: Env) {
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
+    sign:
+      env.HEARTBEAT_SIGNING_KEY &&
+      signer(env.HEARTBEAT_SIGNING_KEY, env.HEARTBEAT_SIGNING_KEY_ID ?? DEFAULT_KEY_ID),
     http: env.HTTP_PORT === 0 ? undefined : { host: env.HTTP_HOST, port: env.HTTP_PORT },
     logLevel: env.LOG_LEVEL,
   };
@@ -103,9 +111,12 @@ const schema = z.object({
   HEARTBEAT_FORMAT: oneOf(["1", "2"], "2"),
   HEARTBEAT_DETAIL: oneOf(DETAILS, "code"),
   BUFFER_HEARTBEATS: notYetSupported(),
-  HEARTBEAT_SIGNING_KEY: notYetSupported(),
-  HEARTBEAT_SIGNING_KEY_FILE: notYetSupported(),
-  HEARTBEAT_SIGNING_KEY_ID: notYetSupported(),
+  HEARTBEAT_SIGNING_KEY: signingKey(),
+  HEARTBEAT_SIGNING_KEY_ID: variable(
+    "1 to 64 of A-Z a-z 0-9 _ . -",
+    (id) => (KEY_ID_PATTERN.test(id) ? id : undefined),
+    undefined,
+  ),
   ...publisherHttp,
   LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
   PUBLISH_INTERVAL: seconds(PUBLISH_INTERVAL_S * 1000, 0.1, 86_400),
@@ -129,6 +140,13 @@ function targetsFile(fallback: string) {
         context.addIssue(file.ok ? `${path || fallback}: ${problem}` : problem);
       return z.NEVER;
     });
+}
+
+/** A heartbeat in format 1 names no site, so its signature would hold for every site that the key may speak for. */
+function signedFormatCheck(env: Env): string | undefined {
+  const isSigned = env["HEARTBEAT_SIGNING_KEY"] !== undefined;
+  if (env["HEARTBEAT_FORMAT"] !== "1" || !isSigned) return undefined;
+  return "HEARTBEAT_SIGNING_KEY: cannot be used with HEARTBEAT_FORMAT=1, which is upstream's message; remove one of the two";
 }
 
 type Variables = z.output<typeof schema>;

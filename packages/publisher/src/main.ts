@@ -4,6 +4,7 @@ import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
 import { healthcheckCommand } from "@pipeline-heartbeat/shared/healthcheck.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { checkConfigCommand } from "./commands/check-config.ts";
+import { makeKeyCommand } from "./commands/make-key.ts";
 import { printHeartbeatCommand } from "./commands/print-heartbeat.ts";
 import { publisherHttp } from "./config.ts";
 import { runPublisher } from "./run.ts";
@@ -28,6 +29,7 @@ await runProgram(
     commands: {
       "check-config": checkConfigCommand(env),
       "print-heartbeat": printHeartbeatCommand(env),
+      "make-key": makeKeyCommand(env),
       healthcheck: healthcheckCommand(env, publisherHttp),
     },
     variables: {
@@ -39,6 +41,8 @@ await runProgram(
       PROBE_INTERVAL: "seconds between two looks at each component (10)",
       HEARTBEAT_SITE: "the site's name in its heartbeats (default)",
       HEARTBEAT_FORMAT: "1: exactly upstream's message; 2: with this project's additions (2)",
+      HEARTBEAT_SIGNING_KEY:
+        "signs them: an Ed25519 key, PKCS#8 PEM; with HEARTBEAT_SIGNING_KEY_ID (default)",
       HTTP_PORT: "where /livez and /readyz are answered (8081), 0: nowhere; with HTTP_HOST (127.0.0.1)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
     },

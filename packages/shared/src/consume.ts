@@ -1,28 +1,30 @@
 import type { ConsumeMessage } from "amqplib";
 import type { BrokerSession } from "./broker.ts";
-import { boundMessages } from "./bound-messages.ts";
+import { boundMessages, type Bounds } from "./bound-messages.ts";
 import { catchUp } from "./catch-up.ts";
-import { MAX_BODY_BYTES, TOO_LARGE } from "./decode.ts";
+import { MAX_BODY_BYTES } from "./decode.ts";
 
 /**
  * Messages that the broker hands over before the first of them is acknowledged, so also the largest batch. Together with
  * the most that is read of a body it bounds the memory; more of them made catching up no faster.
  */
 const PREFETCH = 50;
-/** A batch ends with the message that reaches this: what is decoded at once has to fit in memory, and in a moment. */
-const BATCH_BYTES = 2 * 1024 * 1024;
+/** A batch ends with the message that reaches this: what is decoded at once has to fit in memory. */
+const BATCH_BYTES = 4 * 1024 * 1024;
 /** What is kept of a body that is too large. */
 const HEAD_BYTES = 1024;
 
 export interface Delivery {
   /** Of one that is too large only its first 1024 bytes. */
   readonly body: Buffer;
+  /** Whatever the sender put there, of any type; absent when there are none. */
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
   /** Date.now() at its arrival, however long it was in hand since. */
   readonly receivedAtMs: number;
   /** Whether it may have waited in the queue for us; if not, it came as soon as it was in the queue. */
   readonly hasWaited: boolean;
-  /** Why it is no heartbeat, whatever its body says. */
-  readonly problem?: string | undefined;
+  /** Why it is no heartbeat, whatever there is of its body. */
+  readonly problem?: "too_large" | "unreadable_headers" | undefined;
   readonly origin?: Origin;
 }
 
@@ -89,13 +91,15 @@ export async function consumeInBatches(
     const isBacklog = backlog.delivered(performance.now());
     // One that was in somebody's hands before is older than it looks.
     const hasWaited = isBacklog || message.fields.redelivered;
-    const bounds = boundsOf(message.properties);
+    const { content: body, properties } = message;
+    const bounds = boundsOf(properties);
     const delivery = {
-      body: message.content,
+      body,
+      headers: properties.headers,
       receivedAtMs: Date.now(),
       hasWaited,
-      problem: bounds && (bounds.isReadable ? TOO_LARGE : "its headers cannot be read"),
-      origin: originOf(message, bounds?.bodyBytes ?? message.content.length),
+      problem: bounds && problemOf(bounds),
+      origin: originOf(message, bounds?.bodyBytes ?? body.length),
     };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
@@ -129,6 +133,10 @@ function batchLength(waiting: readonly Waiting[]): number {
   let bytes = 0;
   const last = waiting.findIndex(({ delivery }) => (bytes += delivery.body.length) >= BATCH_BYTES);
   return last === -1 ? waiting.length : last + 1;
+}
+
+function problemOf({ isReadable }: Bounds): Delivery["problem"] {
+  return isReadable ? "too_large" : "unreadable_headers";
 }
 
 function originOf({ fields, properties }: ConsumeMessage, bodyBytes: number): Origin {

@@ -44,7 +44,6 @@ export type Decoded =
 
 /** More than ten thousand components in format 1 fit; what is larger is refused before it is parsed. */
 export const MAX_BODY_BYTES = 1024 * 1024;
-export const TOO_LARGE = `larger than ${MAX_BODY_BYTES} bytes`;
 /** More do not fit in a body, in either format: an entry as upstream or we write it takes 70 bytes or more. */
 const MAX_ENTRIES = 15_000;
 /** Three for each entry, should its name have some. A million empty objects would cost a hundred times their text. */
@@ -55,7 +54,7 @@ const MAX_BRACKETS = 3 * MAX_ENTRIES;
  * Format-1 entries without a valid timestamp get `receivedAtMs` (unix milliseconds, the receiver's clock).
  */
 export function decodeHeartbeat(body: Uint8Array, receivedAtMs: number): Decoded {
-  if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: TOO_LARGE };
+  if (body.byteLength > MAX_BODY_BYTES) return { ok: false, problem: `larger than ${MAX_BODY_BYTES} bytes` };
   if (openingBrackets(body) > MAX_BRACKETS)
     return { ok: false, problem: "not a heartbeat: too many objects" };
   let json: unknown;

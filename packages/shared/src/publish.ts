@@ -8,6 +8,7 @@ export interface MessageProperties {
   /** Unix milliseconds. */
   readonly timestampMs: number;
   readonly expirationMs: number;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** @throws when the message is refused, returned as unroutable, or not confirmed in time */
@@ -15,7 +16,7 @@ export async function publishConfirmed(
   { channel, lost }: BrokerSession,
   { exchange, queue, routingKey }: Topology,
   body: Buffer,
-  { messageId, timestampMs, expirationMs }: MessageProperties,
+  { messageId, timestampMs, expirationMs, headers }: MessageProperties,
 ): Promise<void> {
   let returned = false;
   const onReturn = (message: { properties: { messageId?: unknown } }) => {
@@ -42,6 +43,7 @@ export async function publishConfirmed(
         messageId,
         timestamp: Math.floor(timestampMs / 1000),
         expiration: String(expirationMs),
+        headers,
       },
       (error: unknown) =>
         error

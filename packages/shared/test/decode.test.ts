@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeHeartbeat, MAX_BODY_BYTES, type ReceivedHeartbeat } from "../src/decode.ts";
 import { encodeHeartbeat, type Heartbeat } from "../src/heartbeat.ts";
@@ -35,6 +35,7 @@ const oddValue = fc.oneof(
     "__proto__",
     "constructor",
     "0000-01-01 00:00:00 UTC",
+    "0000-01-01T00:00:00Z",
     "9999-12-31T23:59:59.999Z",
     "+275760-09-13T00:00:00Z",
     "-000001-01-01T00:00:00Z",

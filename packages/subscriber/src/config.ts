@@ -11,6 +11,7 @@ import {
   count,
   decimal,
   type Env,
+  flag,
   notYetSupported,
   oneOf,
   parseConfig,
@@ -20,6 +21,7 @@ import {
 import { SITE_PATTERN } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import { httpVariables } from "@pipeline-heartbeat/shared/http-address.ts";
 import { LOG_LEVELS } from "@pipeline-heartbeat/shared/service.ts";
+import { ANY_SITE, verifier } from "@pipeline-heartbeat/shared/signature.ts";
 import * as z from "zod";
 import {
   readerKeys,
@@ -29,20 +31,26 @@ import {
   redisVariables,
   unusedRedisVariables,
 } from "./redis-config.ts";
+import { verifyKeys } from "./verify-keys.ts";
 
 /** @throws {ConfigError} with every problem of the environment */
 export function readConfig(environment: Env) {
   const env = parseConfig(schema, environment, {
-    secrets: [...brokerSecrets, ...redisSecrets],
-    checks: [clientCertificateCheck, ...redisChecks],
+    secrets: [...brokerSecrets, ...redisSecrets, "HEARTBEAT_VERIFY_KEYS"],
+    checks: [clientCertificateCheck, ...redisChecks, requiredKeysCheck],
   });
   return {
     broker: brokerSettings(env),
     topology: brokerTopology(env, "subscriber"),
     redis: redisSettings(env),
     http: { host: env.HTTP_HOST, port: env.HTTP_PORT },
-    warnings: [...unusedTls(env), ...unusedRedisVariables(env, environment)],
+    warnings: [...unusedTls(env), ...unusedRedisVariables(env, environment), ...signatureWarnings(env)],
     defaultSite: env.HEARTBEAT_SITE,
+    // Without keys nothing can be verified.
+    verify:
+      env.HEARTBEAT_VERIFY_KEYS.length > 0
+        ? verifier(env.HEARTBEAT_VERIFY_KEYS, { isRequired: env.REQUIRE_SIGNATURE })
+        : undefined,
     apply: { expectedIntervalMs: env.EXPECTED_INTERVAL, silenceFactor: env.SILENCE_FACTOR },
     verdict: { expectedSites: env.EXPECTED_SITES, unknownAs: env.UNKNOWN_AS },
     store: { maxSites: env.MAX_SITES, readerKeys: readerKeys(env) },
@@ -61,9 +69,8 @@ const schema = z.object({
   ...brokerVariables,
   HEARTBEAT_MODE: modeVariable("subscriber"),
   HEARTBEAT_SITE: variable("1 to 64 of A-Z a-z 0-9 _ . -", siteName, "default"),
-  HEARTBEAT_VERIFY_KEYS: notYetSupported(),
-  HEARTBEAT_VERIFY_KEYS_FILE: notYetSupported(),
-  REQUIRE_SIGNATURE: notYetSupported(),
+  HEARTBEAT_VERIFY_KEYS: verifyKeys(),
+  REQUIRE_SIGNATURE: flag(true),
   EXPECTED_SITES: variable(
     "names of sites with commas between them",
     (list) => (list === "" ? [] : siteNames(list)),
@@ -81,3 +88,23 @@ const schema = z.object({
   HTTP_TLS_CERT_PATH: notYetSupported(),
   HTTP_TLS_KEY_PATH: notYetSupported(),
 });
+
+/** Without keys it is false unless somebody says otherwise, who then takes for verified what nobody can verify. */
+function requiredKeysCheck(env: Env): string | undefined {
+  // A variable that was empty or whose file cannot be read is told as that.
+  const hasKeys = "HEARTBEAT_VERIFY_KEYS" in env || "HEARTBEAT_VERIFY_KEYS_FILE" in env;
+  if (hasKeys || env["REQUIRE_SIGNATURE"]?.toLowerCase() !== "true") return undefined;
+  return "REQUIRE_SIGNATURE: is true without HEARTBEAT_VERIFY_KEYS: every heartbeat would be refused";
+}
+
+function signatureWarnings(env: z.output<typeof schema>): string[] {
+  const keys = env.HEARTBEAT_VERIFY_KEYS;
+  if (keys.length === 0) return [];
+  if (!env.REQUIRE_SIGNATURE) {
+    return ["REQUIRE_SIGNATURE: is false: whoever can publish speaks for any site, without a signature"];
+  }
+  const mute = env.EXPECTED_SITES.filter(
+    (expected) => !keys.some(({ site }) => site === expected || site === ANY_SITE),
+  );
+  return mute.map((site) => `HEARTBEAT_VERIFY_KEYS: no key speaks for site ${site} of EXPECTED_SITES`);
+}

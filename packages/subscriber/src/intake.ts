@@ -1,12 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "@pipeline-heartbeat/shared/backoff.ts";
-import { type Decoded, decodeHeartbeat, type ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import type { Delivery } from "@pipeline-heartbeat/shared/consume.ts";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Verify } from "@pipeline-heartbeat/shared/signature.ts";
 import type { Logger } from "pino";
 import { type ApplyRules, applyHeartbeat, keyOf, type Outcome } from "./apply.ts";
 import { eventsBetween, type StateEvent } from "./events.ts";
+import { judge, type Received } from "./judge.ts";
+import { rejection, type Rejections, rejections } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
 
@@ -16,16 +18,14 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
-const REJECTED_HEAD_BYTES = 500;
-/** The same problem is logged once in this time, however many messages have it; and so many problems at most. */
-const REJECTION_LOG_EVERY_MS = 60_000;
-const MAX_REJECTIONS_LOGGED = 20;
 
 export interface IntakeOptions {
   readonly store: Store;
   readonly rules: ApplyRules;
   /** The name given to heartbeats that carry none. */
   readonly defaultSite: string;
+  /** Absent where nothing is verified. */
+  readonly verify?: Verify | undefined;
   /** When our own clock was last set, 0 when never. */
   readonly clockSetAtMs: () => number;
   readonly log: Logger;
@@ -40,6 +40,7 @@ export interface Intake {
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Why what came last could not be stored; undefined when it could. */
   readonly failure: StoreFailure | undefined;
+  readonly rejections: Rejections;
 }
 
 export interface StoreFailure {
@@ -48,8 +49,10 @@ export interface StoreFailure {
   readonly atMs: number;
 }
 
-export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }: IntakeOptions): Intake {
-  const isLogged = oncePer(REJECTION_LOG_EVERY_MS, MAX_REJECTIONS_LOGGED);
+export function intake(options: IntakeOptions): Intake {
+  const { store, rules, defaultSite, verify, clockSetAtMs, log, outage } = options;
+  const judged = judge(defaultSite, verify);
+  const refused = rejections(log);
   let failure: StoreFailure | undefined;
 
   /** Tries until the store answers. */
@@ -82,10 +85,14 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       if (!record || record === before.record) return logOutcomes(site, outcomes);
       const result = await commitOrRefusal(before, record, events);
       if (result instanceof RefusedError) {
-        return received.map(({ delivery }) => rejection(`redis refuses it: ${result.message}`, delivery));
+        return received.map(({ delivery }) =>
+          rejection("refused_by_redis", `redis refuses it: ${result.message}`, delivery),
+        );
       }
       if (result === "full") {
-        return received.map(({ delivery }) => rejection("too many sites (MAX_SITES)", delivery));
+        return received.map(({ delivery }) =>
+          rejection("too_many_sites", "too many sites (MAX_SITES)", delivery),
+        );
       }
       if (result === "committed") {
         logChanges(before.record, record, log);
@@ -133,10 +140,7 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
   async function quarantine(rejected: readonly Rejected[], lost: AbortSignal): Promise<void> {
     if (rejected.length === 0) return;
     await held(() => store.quarantine(rejected), lost);
-    for (const { reason, origin } of rejected) {
-      const level = isLogged(reason) ? "debug" : "warn";
-      log[level]({ reason, origin }, "message quarantined in heartbeat:rejected");
-    }
+    refused.add(rejected);
   }
 
   return {
@@ -144,12 +148,11 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
       const rejected: Rejected[] = [];
       const received: Received[] = [];
       for (const delivery of deliveries) {
-        const decoded: Decoded =
-          delivery.problem === undefined
-            ? decodeHeartbeat(delivery.body, delivery.receivedAtMs)
-            : { ok: false, problem: delivery.problem };
-        if (decoded.ok) received.push({ heartbeat: decoded.heartbeat, delivery });
-        else rejected.push(rejection(decoded.problem, delivery));
+        const result = judged(delivery);
+        if ("heartbeat" in result) received.push(result);
+        else rejected.push(result);
+        // A batch of large messages takes seconds, and /health does not wait.
+        await setImmediate();
       }
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
@@ -163,30 +166,7 @@ export function intake({ store, rules, defaultSite, clockSetAtMs, log, outage }:
     get failure() {
       return failure;
     },
-  };
-}
-
-interface Received {
-  readonly heartbeat: ReceivedHeartbeat;
-  readonly delivery: Delivery;
-}
-
-function rejection(reason: string, { body, receivedAtMs, origin }: Delivery): Rejected {
-  return { reason, receivedAtMs, origin, head: body.subarray(0, REJECTED_HEAD_BYTES).toString() };
-}
-
-/** Tells of a text whether it was there before in the present span of time; of new ones beyond `most` that it was. */
-function oncePer(spanMs: number, most: number): (text: string) => boolean {
-  const seen = new Set<string>();
-  let startedMs = -Infinity;
-  return (text) => {
-    if (performance.now() - startedMs >= spanMs) {
-      seen.clear();
-      startedMs = performance.now();
-    }
-    if (seen.has(text) || seen.size >= most) return true;
-    seen.add(text);
-    return false;
+    rejections: refused,
   };
 }
 

@@ -26,6 +26,7 @@ await runProgram(
       REDIS_HOST: "the store (redis); with REDIS_PORT, _DB, _USERNAME, _PASSWORD, _TLS",
       REDIS_SENTINELS: "in its place; with REDIS_SENTINEL_NAME; or REDIS_CLUSTER_NODES",
       HTTP_PORT: "where /health is answered (8080); with HTTP_HOST (0.0.0.0)",
+      HEARTBEAT_VERIFY_KEYS: "id@site=key,…: heartbeats must be signed by one of them; REQUIRE_SIGNATURE",
       EXPECTED_SITES: "names with commas: while one was never heard, /health fails",
       SILENCE_FACTOR: "a site is silent when its news is older than this times its interval (2.5)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",

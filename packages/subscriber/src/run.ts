@@ -45,8 +45,8 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
   const { store, memory } = rememberingStore(redisStore(redis, config.store));
 
   const clockSetAtMs = ownClock(now, () => performance.now());
-  const { apply: rules, defaultSite } = config;
-  const heartbeats = intake({ store, rules, defaultSite, clockSetAtMs, log, outage });
+  const { apply: rules, defaultSite, verify } = config;
+  const heartbeats = intake({ store, rules, defaultSite, verify, clockSetAtMs, log, outage });
 
   let consumer: Consumer | undefined;
   /** performance.now() when the last session began to consume. */
@@ -97,10 +97,12 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
         isCatchingUp: isCatchingUp(),
         storeTrouble: problem === undefined ? undefined : storeTrouble(problem),
       };
-      return verdict(stored, now(), config.verdict, view);
+      const current = verdict(stored, now(), config.verdict, view);
+      return { ...current, warnings: [...current.warnings, ...heartbeats.rejections.warnings(now())] };
     },
     unreadyReasons: () => unreadyReasons(broker, store, stuckProblem() ?? sweepProblem),
     isBrokerConnected: () => broker.connectedAtMs !== undefined,
+    rejectedCounts: heartbeats.rejections.counts,
     version,
     expectedSites,
     now,

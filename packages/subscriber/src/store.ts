@@ -1,6 +1,7 @@
 import type { Origin } from "@pipeline-heartbeat/shared/consume.ts";
 import type { UpstreamKey } from "@pipeline-heartbeat/shared/decode.ts";
 import type { StateEvent } from "./events.ts";
+import type { RejectionCode } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
 
 /**
@@ -15,10 +16,12 @@ export interface Stored {
 }
 
 export interface Rejected {
+  readonly code: RejectionCode;
+  /** In words. */
   readonly reason: string;
   /** Unix milliseconds. */
   readonly receivedAtMs: number;
-  readonly origin: Origin | undefined;
+  readonly origin?: Origin | undefined;
   /** The first bytes of the body. */
   readonly head: string;
 }

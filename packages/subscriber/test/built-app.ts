@@ -6,6 +6,7 @@ export function builtApp(options: Pick<AppOptions, "currentVerdict" | "now"> & P
   const app = buildApp({
     unreadyReasons: async () => [],
     isBrokerConnected: () => true,
+    rejectedCounts: () => new Map(),
     version: "1.2.3",
     expectedSites: [],
     ...options,

@@ -51,7 +51,13 @@ test("tells all there is in Prometheus's text format, times and durations in sec
     component({ kind: "queue", name: "inbox", state: "down", sinceMs: T - 500 }),
   ];
   const current = verdictOf({ records: [record("tsd", components)] });
-  const response = await app(async () => current).inject("/metrics");
+  const rejectedCounts = new Map([
+    ["unsigned", 2],
+    ["too_large", 0],
+  ] as const);
+  const response = await app(async () => current, { rejectedCounts: () => rejectedCounts }).inject(
+    "/metrics",
+  );
   expect(response.statusCode).toBe(200);
   expect(response.headers).toMatchObject({
     "content-type": "text/plain; version=0.0.4; charset=utf-8",
@@ -69,6 +75,9 @@ test("tells all there is in Prometheus's text format, times and durations in sec
     "heartbeat_store_writable 1",
     "# TYPE heartbeat_healthy gauge",
     "heartbeat_healthy 0",
+    "# TYPE heartbeat_messages_rejected_total counter",
+    'heartbeat_messages_rejected_total{reason="unsigned"} 2',
+    'heartbeat_messages_rejected_total{reason="too_large"} 0',
     "# TYPE heartbeat_site_state gauge",
     'heartbeat_site_state{site="tsd",state="fresh"} 1',
     'heartbeat_site_state{site="tsd",state="silent"} 0',
@@ -200,7 +209,11 @@ describe("heartbeat_healthy is what /health says", () => {
 
 test("while the state cannot be read there is no series of a site, not even an old one", async () => {
   let current: AppOptions["currentVerdict"] = async () => verdictOf({ records: [record("tsd")] });
-  const asked = app(() => current(), { isBrokerConnected: () => false, expectedSites: ["other"] });
+  const asked = app(() => current(), {
+    isBrokerConnected: () => false,
+    rejectedCounts: () => new Map([["unsigned", 1]]),
+    expectedSites: ["other"],
+  });
   expect((await asked.inject("/metrics")).body).toContain('site="tsd"');
   current = unreadable;
   const response = await asked.inject("/metrics");
@@ -211,6 +224,7 @@ test("while the state cannot be read there is no series of a site, not even an o
     { name: "heartbeat_store_connected", labels: {}, value: 0 },
     { name: "heartbeat_store_writable", labels: {}, value: 0 },
     { name: "heartbeat_healthy", labels: {}, value: 0 },
+    { name: "heartbeat_messages_rejected_total", labels: { reason: "unsigned" }, value: 1 },
   ]);
 });
 

@@ -133,13 +133,20 @@ describe.each(stores)("records $where", ({ freshStore }) => {
       bodyBytes: 1,
     };
     const rejected = Array.from({ length: 1_200 }, (_, index) => {
-      return { reason: `reason ${index}`, receivedAtMs: startMs, origin, head: "{" };
+      const code = "not_a_heartbeat" as const;
+      return { code, reason: `reason ${index}`, receivedAtMs: startMs, origin, head: "{" };
     });
     await store.quarantine(rejected);
     expect(await redis.llen("heartbeat:rejected")).toBe(1_000);
     const newest: unknown = JSON.parse((await redis.lindex("heartbeat:rejected", 0)) ?? "");
     const receivedAt = new Date(startMs).toISOString();
-    expect(newest).toEqual({ reason: "reason 1199", receivedAt, ...origin, head: "{" });
+    expect(newest).toEqual({
+      reason: "reason 1199",
+      code: "not_a_heartbeat",
+      receivedAt,
+      ...origin,
+      head: "{",
+    });
   });
 });
 

@@ -1,4 +1,5 @@
 import Fastify, { type FastifyInstance } from "fastify";
+import type { RejectionCode } from "../rejection.ts";
 import type { Verdict } from "../verdict.ts";
 import { healthBody, unreadableBody } from "./health.ts";
 import { heartbeatBody, unreadableHeartbeatBody } from "./heartbeat.ts";
@@ -10,6 +11,8 @@ export interface AppOptions {
   /** What keeps this service from doing its work, in words; empty when nothing does. Never rejects. */
   readonly unreadyReasons: () => Promise<string[]>;
   readonly isBrokerConnected: () => boolean;
+  /** Messages that were quarantined since the start. */
+  readonly rejectedCounts: () => ReadonlyMap<RejectionCode, number>;
   /** This program's. */
   readonly version: string;
   readonly expectedSites: readonly string[];
@@ -24,6 +27,7 @@ export function buildApp({
   currentVerdict,
   unreadyReasons,
   isBrokerConnected,
+  rejectedCounts,
   version,
   expectedSites,
   now,
@@ -57,7 +61,8 @@ export function buildApp({
   app.get("/metrics", async (_request, reply) => {
     // Prometheus reads no metrics from a 503: an unreadable store is a metric, heartbeat_store_connected, and not the status.
     const verdict = await currentVerdict().catch(() => undefined);
-    const known = { version, isBrokerConnected: isBrokerConnected(), verdict, expectedSites };
+    const own = { version, isBrokerConnected: isBrokerConnected(), rejectedCounts: rejectedCounts() };
+    const known = { ...own, verdict, expectedSites };
     const { contentType, text } = await metricsBody(known);
     reply.type(contentType);
     return text;

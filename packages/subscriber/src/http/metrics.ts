@@ -1,10 +1,12 @@
-import { Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
+import type { RejectionCode } from "../rejection.ts";
 import { type SiteVerdict, unknownSites, type Verdict } from "../verdict.ts";
 
 /** What one answer of /metrics is made of. */
 export interface Known {
   readonly version: string;
   readonly isBrokerConnected: boolean;
+  readonly rejectedCounts: ReadonlyMap<RejectionCode, number>;
   /** Undefined while the state cannot be read. */
   readonly verdict: Verdict | undefined;
   readonly expectedSites: readonly string[];
@@ -21,7 +23,13 @@ const COMPONENT = ["site", "kind", "component"] as const;
  * The body of /metrics in Prometheus's text format. Each answer has a registry of its own, so that nothing of an earlier
  * one can be in it. Without a verdict there is no series of a site or a component, rather than an old one.
  */
-export async function metricsBody({ version, isBrokerConnected, verdict, expectedSites }: Known) {
+export async function metricsBody({
+  version,
+  isBrokerConnected,
+  rejectedCounts,
+  verdict,
+  expectedSites,
+}: Known) {
   const registry = new Registry();
   const gauge = gaugesOf(registry);
   gauge("heartbeat_build_info", "Always 1; the version is in the label.", ["version"]).set({ version }, 1);
@@ -35,6 +43,7 @@ export async function metricsBody({ version, isBrokerConnected, verdict, expecte
     Number(verdict !== undefined && !verdict.isStoreStuck),
   );
   gauge("heartbeat_healthy", "Whether /health answers 200.").set(Number(verdict?.isHealthy ?? false));
+  addRejected(registry, rejectedCounts);
   if (verdict) {
     addSites(gauge, verdict.sites, unknownSites(verdict, expectedSites));
     addComponents(gauge, verdict.sites);
@@ -50,6 +59,17 @@ type AddGauge = <Label extends string>(
 
 function gaugesOf(registry: Registry): AddGauge {
   return (name, help, labelNames = []) => new Gauge({ name, help, labelNames, registers: [registry] });
+}
+
+/** A series that is there from the start, so that the first refusal is an increase. */
+function addRejected(registry: Registry, counts: Known["rejectedCounts"]): void {
+  const rejected = new Counter({
+    name: "heartbeat_messages_rejected_total",
+    help: "Messages that this process quarantined in heartbeat:rejected, by reason.",
+    labelNames: ["reason"] as const,
+    registers: [registry],
+  });
+  for (const [reason, count] of counts) rejected.inc({ reason }, count);
 }
 
 function addSites(gauge: AddGauge, sites: readonly SiteVerdict[], unknown: readonly string[]): void {
