@@ -43,7 +43,7 @@ export interface Intake {
   readonly rejections: Rejections;
 }
 
-export interface StoreFailure {
+interface StoreFailure {
   readonly problem: string;
   /** performance.now() at the last try. */
   readonly atMs: number;

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
 import { type Broker, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
 import { ConfigError, type Env } from "@pipeline-heartbeat/shared/config.ts";
@@ -26,6 +27,8 @@ const FIRST_CONNECT_MS = 30_000;
 
 /** Runs the service until a signal. */
 export async function runSubscriber(env: Env, version: string): Promise<void> {
+  // In a flood V8 would let the space for what is young grow to a hundred megabytes, and keep them.
+  setFlagsFromString("--semi-space-growth-factor=1");
   await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, (service) =>
     subscribe(env, version, service),
   );

@@ -17,7 +17,7 @@ const COUNT = REPAIR + COUNT_COMMIT + readFileSync(new URL("./cluster-count.lua"
 const TAKE_NOTHING = readFileSync(new URL("./take-nothing.lua", import.meta.url), "utf8");
 
 /** Keys that nobody writes, one in each sixteenth of the slots: some belong to each node of a cluster of usual size. */
-export const KEYS_ALL_OVER = [0, 1, 2, 3, 20, 21, 22, 23, 40, 41, 42, 43, 60, 61, 62, 63].map(
+const KEYS_ALL_OVER = [0, 1, 2, 3, 20, 21, 22, 23, 40, 41, 42, 43, 60, 61, 62, 63].map(
   (n) => `heartbeat:nothing:${n}`,
 );
 
