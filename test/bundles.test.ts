@@ -30,7 +30,7 @@ describe("a stop", () => {
     const health = await expectHealth(`http://127.0.0.1:${httpPort}`, 10_000, ({ code }) =>
       expect(code).toBe(503),
     );
-    expect(health.problems).toEqual(["the state cannot be read from Redis"]);
+    expect(health.problems).toEqual(["the state cannot be read from Redis: there is no connection"]);
     await expect.poll(() => publisher.printed(), { timeout: 10_000 }).toContain("broker unavailable");
     const startedMs = performance.now();
     for (const bundle of [publisher, subscriber]) {
@@ -109,7 +109,7 @@ test("a Redis without the database asked for is told, and no other database is u
   await expect.poll(() => bundle.printed(), { timeout: 10_000 }).toContain("DB index is out of range");
   await expectHealth(url, 5_000, ({ code, problems }) => {
     expect(code).toBe(503);
-    expect(problems).toEqual(["the state cannot be read from Redis"]);
+    expect(problems).toEqual(["the state cannot be read from Redis: there is no connection"]);
   });
   expect((await fetch(`${url}/readyz`)).status).toBe(503);
 });

@@ -44,7 +44,9 @@ test("what came and cannot be stored makes /health fail at once, and is stored w
   await send({ states: { db: "down" }, cause: "change" });
   await expectHealth(url, 2_000, ({ code, problems }) => {
     expect(code).toBe(503);
-    expect(problems).toEqual(["heartbeats that came cannot be stored in Redis: what it holds is old"]);
+    expect(problems).toEqual([
+      "heartbeats cannot be stored in Redis, so what it holds may be old: its access rules forbid it",
+    ]);
   });
   const readiness = await fetch(`${url}/readyz`);
   expect(readiness.status).toBe(503);

@@ -1,3 +1,4 @@
+import "@pipeline-heartbeat/shared/early-signals.ts";
 import v8 from "node:v8";
 import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
 import { healthcheckCommand } from "@pipeline-heartbeat/shared/healthcheck.ts";

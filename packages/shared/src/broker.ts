@@ -18,6 +18,8 @@ const CLOSE_TIMEOUT_MS = 1_500;
 export interface BrokerSession {
   readonly channel: ConfirmChannel;
   readonly lost: AbortSignal;
+  /** Ends the session, and opens the next one, without an outage of the broker's: it is not its fault. */
+  leave(): void;
   /** How many messages of a queue wait to be delivered; undefined when the broker does not tell. */
   countMessages(queue: string): Promise<number | undefined>;
 }
@@ -87,8 +89,8 @@ export function connectBroker(options: BrokerOptions): Broker {
     for (const next of inTurn(settings)) {
       if (closing.signal.aborted) return;
       try {
-        await runSession(next);
-        if (!closing.signal.aborted)
+        const isLeft = await runSession(next);
+        if (!closing.signal.aborted && !isLeft)
           outage.failed(`${placeOf(next)}: the connection was lost, or queue '${topology.queue}' deleted`);
       } catch (error) {
         const problem = await brokerProblem(error, next);
@@ -104,12 +106,13 @@ export function connectBroker(options: BrokerOptions): Broker {
     }
   }
 
-  /** Resolves when the session has ended, rejects when it could not be opened. */
-  async function runSession(next: BrokerSettings): Promise<void> {
+  /** Resolves when the session has ended, with whether it was left on purpose; rejects when it could not be opened. */
+  async function runSession(next: BrokerSettings): Promise<boolean> {
     const timeoutMs = connectTimeoutMs(failures, settings.length);
     const connection = await dial(next, options.connectionName, timeoutMs, closing.signal);
     const ended = new AbortController();
     let cause: unknown;
+    let isLeft = false;
     let stable: NodeJS.Timeout | undefined;
     // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
     connection.on("error", (error) => (cause = error));
@@ -137,7 +140,7 @@ export function connectBroker(options: BrokerOptions): Broker {
       current = undefined;
     }
     try {
-      if (closing.signal.aborted) return;
+      if (closing.signal.aborted) return true;
       const notes = (await ensureTopology(connection, topology)).join("; ");
       if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
       notesLogged = notes;
@@ -151,6 +154,11 @@ export function connectBroker(options: BrokerOptions): Broker {
       const session: BrokerSession = {
         channel,
         lost: ended.signal,
+        leave: () => {
+          // What is lost already cannot be left.
+          isLeft = !ended.signal.aborted;
+          void closeQuietly(connection);
+        },
         countMessages: (queue) => countMessages(connection, queue),
       };
       current = { session, connection, openedAtMs: Date.now(), blocked: new AbortController() };
@@ -164,7 +172,8 @@ export function connectBroker(options: BrokerOptions): Broker {
         if (wasAway) recovered();
       }, STABLE_AFTER_MS);
       if (!ended.signal.aborted) await once(ended.signal, "abort");
-      if (cause !== undefined) throw cause;
+      if (cause !== undefined && !isLeft) throw cause;
+      return isLeft;
     } catch (error) {
       // What ended the session tells more than what was cut off by its end.
       throw cause ?? error;

@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
+import { handOverSignals } from "./early-signals.ts";
 import { endProcess } from "./end-process.ts";
 import { errorStack } from "./error-text.ts";
 import { keepMemoryPrivate } from "./private-memory.ts";
@@ -51,6 +52,7 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => endProcess(128 + constants.signals[signal]));
   }
+  handOverSignals();
   const exitCode = await dispatch(program, args);
   // To a pipe it is written later: process.exit would cut it off.
   for (const output of [process.stdout, process.stderr]) {

@@ -1,11 +1,21 @@
 import type { ConsumeMessage } from "amqplib";
 import type { BrokerSession } from "./broker.ts";
+import { boundMessages, type Bounds } from "./bound-messages.ts";
 import { catchUp } from "./catch-up.ts";
+import { MAX_BODY_BYTES } from "./decode.ts";
 
-/** Messages that the broker hands over before the first of them is acknowledged, so also the largest batch. */
-const PREFETCH = 200;
+/**
+ * Messages that the broker hands over before the first of them is acknowledged, so also the largest batch. Together with
+ * the most that is kept of a body it bounds the memory; four times as many made catching up no faster.
+ */
+const PREFETCH = 50;
+/** A batch ends with the message that reaches this: what is decoded at once has to fit in memory. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** What is kept of a body that is too large. */
+const HEAD_BYTES = 1024;
 
 export interface Delivery {
+  /** Of one that is too large only its first 1024 bytes. */
   readonly body: Buffer;
   /** Whatever the sender put there, of any type; absent when there are none. */
   readonly headers?: Readonly<Record<string, unknown>> | undefined;
@@ -15,6 +25,19 @@ export interface Delivery {
   readonly hasWaited: boolean;
   /** Whether it was handed out before, and may have been dealt with by somebody who could not acknowledge it. */
   readonly isRedelivered: boolean;
+  /** Why it is no heartbeat, whatever there is of its body. */
+  readonly problem?: "too_large" | "unreadable_headers" | undefined;
+  readonly origin?: Origin;
+}
+
+/** What is known of a message beside its body. Who sent it chose it all, but for `userId`, which the broker checks. */
+export interface Origin {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly messageId: string | undefined;
+  readonly userId: string | undefined;
+  /** The size of the whole body. */
+  readonly bodyBytes: number;
 }
 
 export interface Consumer {
@@ -25,25 +48,25 @@ export interface Consumer {
 }
 
 /**
- * Consumes a queue in batches of whatever has arrived, in order, one batch at a time. A batch is acknowledged as a whole
- * when `onBatch` resolves; it must deal with every message. When it rejects, the channel is closed, so that the broker
+ * Consumes a queue in batches of what has arrived, in order, one batch at a time. A batch is acknowledged as a whole
+ * when `onBatch` resolves; it must deal with every message. When it rejects, the session is left, so that the broker
  * delivers the messages again.
  */
 export async function consumeInBatches(
-  { channel, lost, countMessages }: BrokerSession,
+  { channel, lost, leave, countMessages }: BrokerSession,
   queue: string,
   onBatch: (batch: readonly Delivery[], lost: AbortSignal) => Promise<void>,
 ): Promise<Consumer> {
   const backlog = catchUp(PREFETCH, performance.now());
-  let waiting: { message: ConsumeMessage; isBacklog: boolean; delivery: Delivery }[] = [];
+  const boundsOf = boundMessages(channel.connection, { mostBytes: MAX_BODY_BYTES, headBytes: HEAD_BYTES });
+  const waiting: Waiting[] = [];
   let work: Promise<void> | undefined;
   let isDraining = false;
   let canCount = true;
 
   async function workOff(): Promise<void> {
     while (waiting.length > 0 && !lost.aborted && !isDraining) {
-      const batch = waiting;
-      waiting = [];
+      const batch = waiting.splice(0, batchLength(waiting));
       const deliveries = batch.map(({ delivery }) => delivery);
       await onBatch(deliveries, lost);
       const last = batch.at(-1);
@@ -72,11 +95,19 @@ export async function consumeInBatches(
     const { redelivered: isRedelivered } = message.fields;
     const hasWaited = isBacklog || isRedelivered;
     const { content: body, properties } = message;
-    const { headers } = properties;
-    const delivery = { body, headers, receivedAtMs: Date.now(), hasWaited, isRedelivered };
+    const bounds = boundsOf(properties);
+    const delivery = {
+      body,
+      headers: properties.headers,
+      receivedAtMs: Date.now(),
+      hasWaited,
+      isRedelivered,
+      problem: bounds && problemOf(bounds),
+      origin: originOf(message, bounds?.bodyBytes ?? body.length),
+    };
     waiting.push({ message, isBacklog, delivery });
     work ??= workOff()
-      .catch(() => channel.close().catch(() => {})) // the reason was logged by onBatch; closed already is fine, too
+      .catch(leave) // the reason was logged by onBatch
       .finally(() => (work = undefined));
   }
 
@@ -93,4 +124,31 @@ export async function consumeInBatches(
       await work;
     },
   };
+}
+
+interface Waiting {
+  readonly message: ConsumeMessage;
+  readonly isBacklog: boolean;
+  readonly delivery: Delivery;
+}
+
+/** How many of these make up the next batch: at least one. */
+function batchLength(waiting: readonly Waiting[]): number {
+  let bytes = 0;
+  const last = waiting.findIndex(({ delivery }) => (bytes += delivery.body.length) >= BATCH_BYTES);
+  return last === -1 ? waiting.length : last + 1;
+}
+
+function problemOf({ isReadable }: Bounds): Delivery["problem"] {
+  return isReadable ? "too_large" : "unreadable_headers";
+}
+
+function originOf({ fields, properties }: ConsumeMessage, bodyBytes: number): Origin {
+  const { exchange, routingKey } = fields;
+  const [messageId, userId] = [text(properties.messageId), text(properties.userId)];
+  return { exchange, routingKey, messageId, userId, bodyBytes };
+}
+
+function text(property: unknown): string | undefined {
+  return typeof property === "string" ? property : undefined;
 }

@@ -2,8 +2,10 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger, pino } from "pino";
 import { ConfigError, EXIT_CONFIG } from "./config.ts";
+import { handOverSignals } from "./early-signals.ts";
 import { endProcess } from "./end-process.ts";
 import { errorStack, errorText } from "./error-text.ts";
+import { printableJson } from "./printable.ts";
 
 /** Ends well within five seconds; Kubernetes and Docker wait longer before they kill. */
 const STOP_DEADLINE_MS = 4_500;
@@ -31,8 +33,12 @@ export async function runService(
   { name, logLevel }: { name: string; logLevel: string | undefined },
   main: (service: Service) => Promise<void>,
 ): Promise<void> {
-  const level = isLevel(logLevel) ? logLevel : "info";
-  const log = pino({ name, level, serializers: { err: loggedError } });
+  const log = pino({
+    name,
+    level: isLevel(logLevel) ? logLevel : "info",
+    serializers: { err: loggedError },
+    hooks: { streamWrite: printableJson },
+  });
   const controller = new AbortController();
   const releases: (() => unknown)[] = [];
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -42,6 +48,7 @@ export async function runService(
       controller.abort();
     });
   }
+  handOverSignals();
   let exitCode = 0;
   try {
     const stopped = once(controller.signal, "abort");

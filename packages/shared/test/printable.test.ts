@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { printable } from "../src/printable.ts";
+import { printable, printableJson } from "../src/printable.ts";
 
 test.each([
   { text: "sda-db", shown: "sda-db" },
@@ -14,4 +14,18 @@ test.each([
   { text: "\u{E0041}", shown: "\\u{e0041}" },
 ])("$shown is what a terminal is given", ({ text, shown }) => {
   expect(printable(text)).toBe(shown);
+});
+
+test.each([
+  "sda-db",
+  "Blåbær 🫐, 心",
+  "\u009B31m",
+  "\u202Epu si bd",
+  "half \uD83D",
+  "\u{E0041}",
+  'a "b"\r\n\0',
+])("%j is a line of printable JSON that is read as the same text", (text) => {
+  const line = printableJson(`${JSON.stringify({ text })}\n`);
+  expect(line).toMatch(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+\n$/u);
+  expect(JSON.parse(line)).toEqual({ text });
 });

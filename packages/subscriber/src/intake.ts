@@ -20,8 +20,6 @@ const MAX_HOLD_MS = 60_000;
 const FIRST_RETRY_MS = 50;
 /** What is held keeps /health from being well: within a second of the return it is to be stored. */
 const MAX_RETRY_MS = 250;
-/** Messages that went back to the queue after a minute come again sooner than this. */
-const PROBLEM_LASTS_MS = 30_000;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
 
@@ -44,16 +42,22 @@ export interface Intake {
    * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
    */
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
-  /** Why what came last could not be stored; undefined when it could, or when it was not tried again for 30 s. */
-  readonly storeProblem: string | undefined;
+  /** Why what came last could not be stored; undefined when it could. */
+  readonly failure: StoreFailure | undefined;
   readonly rejections: Rejections;
+}
+
+interface StoreFailure {
+  readonly problem: string;
+  /** performance.now() at the last try. */
+  readonly atMs: number;
 }
 
 export function intake(options: IntakeOptions): Intake {
   const { store, rules, defaultSite, verify, clockSetAtMs, log, outage } = options;
   const judged = judge(defaultSite, verify);
   const refused = rejections(log);
-  let failure: { readonly problem: string; readonly atMs: number } | undefined;
+  let failure: StoreFailure | undefined;
 
   /** Tries until the store answers. */
   async function held<T>(work: () => Promise<T>, lost: AbortSignal): Promise<T> {
@@ -151,9 +155,8 @@ export function intake(options: IntakeOptions): Intake {
       await held(() => store.writeAsUpstream(entries), lost);
       await quarantine([...rejected, ...refusals.values()], lost);
     },
-    get storeProblem() {
-      const isRecent = failure && performance.now() - failure.atMs < PROBLEM_LASTS_MS;
-      return isRecent ? failure?.problem : undefined;
+    get failure() {
+      return failure;
     },
     rejections: refused,
   };

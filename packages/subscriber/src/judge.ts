@@ -22,9 +22,12 @@ export function judge(
   verify: Verify | undefined,
 ): (delivery: Delivery) => Received | Rejected {
   return (delivery) => {
-    const { body, headers, receivedAtMs } = delivery;
-    if (body.byteLength > MAX_BODY_BYTES) {
+    const { body, headers, receivedAtMs, problem } = delivery;
+    if (problem === "too_large" || body.byteLength > MAX_BODY_BYTES) {
       return rejection("too_large", `larger than ${MAX_BODY_BYTES} bytes`, delivery);
+    }
+    if (problem === "unreadable_headers") {
+      return rejection("not_a_heartbeat", "its headers cannot be read", delivery);
     }
     const verified = verify?.(body, headers);
     if (verified?.ok === false) return rejection(verified.code, verified.problem, delivery);

@@ -1,3 +1,4 @@
+import "@pipeline-heartbeat/shared/early-signals.ts";
 import { runProgram } from "@pipeline-heartbeat/shared/command-line.ts";
 import { healthcheckCommand } from "@pipeline-heartbeat/shared/healthcheck.ts";
 import packageJson from "../package.json" with { type: "json" };

@@ -25,8 +25,12 @@ const MAX_LOGGED = 100;
 /** So long after the last message of its kind /health tells of it. */
 const NEWS_LASTS_MS = 10 * 60_000;
 
-export function rejection(code: RejectionCode, reason: string, { body, receivedAtMs }: Delivery): Rejected {
-  return { code, reason, receivedAtMs, head: body.subarray(0, HEAD_BYTES).toString() };
+export function rejection(
+  code: RejectionCode,
+  reason: string,
+  { body, receivedAtMs, origin }: Delivery,
+): Rejected {
+  return { code, reason, receivedAtMs, origin, head: body.subarray(0, HEAD_BYTES).toString() };
 }
 
 /** What was refused since the start, by this process. */
@@ -55,10 +59,10 @@ export function rejections(log: Logger): Rejections {
 
   return {
     add(rejected) {
-      for (const { code, reason, receivedAtMs } of rejected) {
+      for (const { code, reason, receivedAtMs, origin } of rejected) {
         counted.set(code, { count: (counted.get(code)?.count ?? 0) + 1, lastAtMs: receivedAtMs });
         const level = isNews(reason, receivedAtMs) ? "warn" : "debug";
-        log[level]({ code, reason }, "message quarantined in heartbeat:rejected");
+        log[level]({ code, reason, origin }, "message quarantined in heartbeat:rejected");
       }
     },
     counts: () => new Map(REJECTION_CODES.map((code) => [code, counted.get(code)?.count ?? 0])),

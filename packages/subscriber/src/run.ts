@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
 import { type Broker, connectBroker } from "@pipeline-heartbeat/shared/broker.ts";
 import { type Consumer, consumeInBatches } from "@pipeline-heartbeat/shared/consume.ts";
 import { ConfigError, type Env } from "@pipeline-heartbeat/shared/config.ts";
@@ -15,6 +16,7 @@ import { redisStore } from "./redis/store.ts";
 import { redisName } from "./redis-config.ts";
 import { rememberingStore } from "./remember.ts";
 import type { Store } from "./store.ts";
+import { storeTrouble } from "./store-trouble.ts";
 import { runSweep } from "./sweep.ts";
 import { verdict } from "./verdict.ts";
 
@@ -25,6 +27,8 @@ const FIRST_CONNECT_MS = 30_000;
 
 /** Runs the service until a signal. */
 export async function runSubscriber(env: Env, version: string): Promise<void> {
+  // In a flood V8 would let the space for what is young grow to a hundred megabytes, and keep them.
+  setFlagsFromString("--semi-space-growth-factor=1");
   await runService({ name: "subscriber", logLevel: env["LOG_LEVEL"] }, (service) =>
     subscribe(env, version, service),
   );
@@ -48,6 +52,8 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
   const heartbeats = intake({ store, rules, defaultSite, verify, clockSetAtMs, log, outage });
 
   let consumer: Consumer | undefined;
+  /** performance.now() when the last session began to consume. */
+  let consumingSinceMs = 0;
   const broker = connectBroker({
     settings: config.broker,
     topology: config.topology,
@@ -55,8 +61,9 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
     log,
     open: async (session) => {
       consumer = undefined;
-      await untilStoreAnswers(store, AbortSignal.any([session.lost, stopping]));
+      await untilStoreTakesWrites(store, AbortSignal.any([session.lost, stopping]));
       consumer = await consumeInBatches(session, config.topology.queue, heartbeats.take);
+      consumingSinceMs = performance.now();
     },
     release: async () => await consumer?.drain(),
   });
@@ -69,7 +76,13 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
       : broker.awaySinceMs === 0 && performance.now() < FIRST_CONNECT_MS;
 
   const { expectedSites } = config.verdict;
-  const isStoreStuck = () => heartbeats.storeProblem !== undefined;
+  /** What could not be stored went back to the queue, and is made up for when that has been taken in, by whomever. */
+  const stuckProblem = () => {
+    const { failure } = heartbeats;
+    const isMadeUpFor = failure && failure.atMs < consumingSinceMs && !isCatchingUp();
+    return isMadeUpFor ? undefined : failure?.problem;
+  };
+  const isStoreStuck = () => stuckProblem() !== undefined;
   let sweepProblem: string | undefined;
   const sweep = runSweep(
     { store, memory, expectedSites, defaultSite, now, log, outage, isStoreStuck, isCatchingUp },
@@ -80,16 +93,17 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
 
   const app = buildApp({
     currentVerdict: async () => {
-      const stored = await store.loadAll();
+      const [stored, writeProblem] = await Promise.all([store.loadAll(), problemOf(store.ping())]);
+      const problem = stuckProblem() ?? writeProblem;
       const view = {
         brokerAwaySinceMs: broker.awaySinceMs,
         isCatchingUp: isCatchingUp(),
-        isStoreStuck: isStoreStuck(),
+        storeTrouble: problem === undefined ? undefined : storeTrouble(problem),
       };
       const current = verdict(stored, now(), config.verdict, view);
       return { ...current, warnings: [...current.warnings, ...heartbeats.rejections.warnings(now())] };
     },
-    unreadyReasons: () => unreadyReasons(broker, store, heartbeats.storeProblem ?? sweepProblem),
+    unreadyReasons: () => unreadyReasons(broker, store, stuckProblem() ?? sweepProblem),
     isBrokerConnected: () => broker.connectedAtMs !== undefined,
     rejectedCounts: heartbeats.rejections.counts,
     version,
@@ -109,16 +123,17 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
 }
 
 /** Messages are better off in the queue than in our hands. */
-async function untilStoreAnswers(store: Store, signal: AbortSignal): Promise<void> {
+async function untilStoreTakesWrites(store: Store, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
-    const isThere = await store.ping().then(
-      () => true,
-      () => false, // the connection's own listener tells why
-    );
-    if (isThere) return;
+    // Why not is told by the sweep.
+    if ((await problemOf(store.ping())) === undefined) return;
     await sleep(STORE_RETRY_MS, undefined, { signal });
   }
+}
+
+async function problemOf(work: Promise<void>): Promise<string | undefined> {
+  return await work.then(() => undefined, errorText);
 }
 
 async function unreadyReasons(
@@ -129,7 +144,7 @@ async function unreadyReasons(
   const reasons: string[] = [];
   if (broker.connectedAtMs === undefined) reasons.push("the broker is not connected");
   // It may answer, and yet refuse what is asked of it.
-  const problem = await store.ping().then(() => storeProblem, errorText);
+  const problem = (await problemOf(store.ping())) ?? storeProblem;
   if (problem !== undefined) reasons.push(`redis: ${problem}`);
   return reasons;
 }

@@ -1,3 +1,4 @@
+import type { Origin } from "@pipeline-heartbeat/shared/consume.ts";
 import type { UpstreamKey } from "@pipeline-heartbeat/shared/decode.ts";
 import type { StateEvent } from "./events.ts";
 import type { Fact } from "./facts.ts";
@@ -22,6 +23,7 @@ export interface Rejected {
   readonly reason: string;
   /** Unix milliseconds. */
   readonly receivedAtMs: number;
+  readonly origin?: Origin | undefined;
   /** The first bytes of the body. */
   readonly head: string;
 }
@@ -87,5 +89,6 @@ export interface Store {
   /** Has the reader's keys tell that no site, or an expected site, is unknown; or no longer. */
   tellUnknownSites(expected: readonly string[], nowMs: number): Promise<void>;
   quarantine(rejected: readonly Rejected[]): Promise<void>;
+  /** Rejects also when the store answers but would take nothing: full, read-only, still loading. Writes nothing. */
   ping(): Promise<void>;
 }

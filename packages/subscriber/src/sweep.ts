@@ -10,6 +10,8 @@ import type { Store } from "./store.ts";
 
 /** Silence is written within a second of its deadline. */
 const SWEEP_EVERY_MS = 400;
+/** At the start connecting to the store may take a while; if it fails, the connection itself tells why. */
+const FIRST_ANSWER_WITHIN_MS = 2_000;
 
 export interface SweepOptions {
   readonly store: Store;
@@ -20,14 +22,15 @@ export interface SweepOptions {
   readonly now: () => number;
   readonly log: Logger;
   readonly outage: Outage;
-  /** Whether what came last could not be stored: then the store is not back, though this pass succeeds. */
+  /** Whether something that came could not be stored: then the store is not back, though this pass succeeds. */
   readonly isStoreStuck: () => boolean;
   /** Whether messages that waited for us may still end a silence. */
   readonly isCatchingUp: () => boolean;
 }
 
 /**
- * Writes what becomes true by the mere passing of time, for a reader that cannot compute. Until the signal is aborted.
+ * Writes what becomes true by the mere passing of time, for a reader that cannot compute, and finds out whether the store
+ * takes writes although nothing may come that is to be written. Until the signal is aborted.
  * @param passed called after each pass, with the reason when it failed
  */
 export async function runSweep(
@@ -35,18 +38,23 @@ export async function runSweep(
   stopping: AbortSignal,
   passed: (problem: string | undefined) => void,
 ): Promise<void> {
-  const { outage, isStoreStuck } = options;
+  const { store, outage, isStoreStuck } = options;
+  const startedMs = performance.now();
+  let hasAnswered = false;
   for (;;) {
     await sleep(SWEEP_EVERY_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
     if (stopping.aborted) return;
     try {
+      await store.ping();
+      hasAnswered = true;
       await sweepOnce(options);
       passed(undefined);
       if (!isStoreStuck()) outage.recovered();
     } catch (error) {
       const problem = errorText(error);
       passed(problem);
-      outage.failed(problem);
+      hasAnswered ||= performance.now() - startedMs > FIRST_ANSWER_WITHIN_MS;
+      if (hasAnswered) outage.failed(problem);
     }
   }
 }
@@ -54,10 +62,10 @@ export async function runSweep(
 /** One pass. Safe beside the passes of other subscribers: whoever commits first writes the silence, once. */
 export async function sweepOnce(options: SweepOptions): Promise<void> {
   const { store, memory, expectedSites, now, log, isCatchingUp } = options;
-  const nowMs = now();
   const restored = await memory.keepStore();
   if (restored.length > 0) log.warn({ sites: restored.length }, "redis had lost its data: written again");
-  await voidFuture(options, nowMs);
+  await voidFuture(options);
+  const nowMs = now();
   await forgetReplaced(options, nowMs);
   await store.tellUnknownSites(expectedSites, nowMs);
   for (const site of await store.due(nowMs)) {
@@ -75,11 +83,13 @@ export async function sweepOnce(options: SweepOptions): Promise<void> {
 }
 
 /** What claims to come from a time to come is not known: our clock was set, or other subscribers have another one. */
-async function voidFuture({ store, memory, log }: SweepOptions, nowMs: number): Promise<void> {
+async function voidFuture({ store, memory, now, log }: SweepOptions): Promise<void> {
   for (const remembered of memory.sites.values()) {
-    if (!isFromTheFuture(remembered, nowMs)) continue;
+    if (!isFromTheFuture(remembered, now())) continue;
     const { site } = remembered;
     const before = await store.load(site);
+    // Now, not when the pass began: one that takes long finds what was received meanwhile.
+    const nowMs = now();
     if (!before.record || !isFromTheFuture(before.record, nowMs)) continue;
     const aheadMs = before.record.receivedAtMs - nowMs;
     if ((await store.commit(before, withoutFuture(before.record, nowMs), [])) === "committed") {

@@ -50,8 +50,8 @@ export interface View {
   readonly brokerAwaySinceMs: number | undefined;
   /** Whether messages that waited for it are still to be taken in. */
   readonly isCatchingUp: boolean;
-  /** Whether what came last could not be stored: what is stored may be known to be wrong. */
-  readonly isStoreStuck: boolean;
+  /** Why what comes cannot be stored, so that what is stored may be wrong; undefined when it can. */
+  readonly storeTrouble: string | undefined;
 }
 
 const CLOCK_WARNING_MS = 5 * 60_000;
@@ -69,7 +69,9 @@ export function verdict(
   const sites = records.map((record) => siteVerdict(record, nowMs, view));
   const known = new Set(sites.map(({ site }) => site));
   const problems = [
-    ...(view.isStoreStuck ? ["heartbeats that came cannot be stored in Redis: what it holds is old"] : []),
+    ...(view.storeTrouble === undefined
+      ? []
+      : [`heartbeats cannot be stored in Redis, so what it holds may be old: ${view.storeTrouble}`]),
     ...lost.map((site) => `what was known of site ${site} is lost, and it has not been heard since`),
     ...(sites.length + lost.length === 0 ? ["no site is known: no heartbeat has been received"] : []),
     ...rules.expectedSites
@@ -84,7 +86,7 @@ export function verdict(
     ...(rules.unknownAs === "warn" ? sites.flatMap((site) => componentProblems(site, ["unknown"])) : []),
     ...sites.flatMap(clockWarnings),
   ];
-  const { isStoreStuck } = view;
+  const isStoreStuck = view.storeTrouble !== undefined;
   return { isHealthy: problems.length === 0, problems, warnings, sites, lostSites: lost, isStoreStuck };
 }
 
@@ -113,7 +115,7 @@ function siteVerdict(record: SiteRecord, nowMs: number, view: View): SiteVerdict
 
 /** Only who was connected when the deadline passed, and has taken in what waited, knows that nothing was sent. */
 function silenceCause({ deadlineMs, cause }: SiteRecord, view: View): SilenceCause {
-  if (view.isStoreStuck) return "not_stored";
+  if (view.storeTrouble !== undefined) return "not_stored";
   if (view.brokerAwaySinceMs !== undefined && view.brokerAwaySinceMs < deadlineMs)
     return "broker_unreachable";
   if (view.isCatchingUp) return "catching_up";
@@ -138,7 +140,7 @@ const CAUSES: Readonly<Record<SilenceCause, string>> = {
   goodbye: "its publisher was stopped on purpose",
   broker_unreachable: "the broker cannot be reached from here",
   catching_up: "messages that waited for this subscriber are still being taken in",
-  not_stored: "heartbeats came that cannot be stored",
+  not_stored: "heartbeats cannot be stored",
 };
 
 function siteFailures(verdict: SiteVerdict): string[] {

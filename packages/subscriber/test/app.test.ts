@@ -88,7 +88,7 @@ describe("/health", () => {
     expect(response.statusCode).toBe(503);
     expect(response.json()).toMatchObject({
       status: "fail",
-      problems: ["the state cannot be read from Redis"],
+      problems: ["the state cannot be read from Redis: /readyz says why"],
     });
     expect(response.body).not.toContain("10.0.0.7");
   });

@@ -176,6 +176,16 @@ test("while a node is away everything fails in time, and what it has lost is wri
   expect((await plain.loadAll()).lost).toEqual([]);
 });
 
+test("one node that is full is noticed, whichever it is, though nothing is to be written", async () => {
+  const { store, nodes } = await freshClusterStore();
+  for (const { command } of nodes) {
+    await store.ping();
+    await command("CONFIG", "SET", "maxmemory", 1);
+    await expect(store.ping()).rejects.toThrow("OOM");
+    await command("CONFIG", "SET", "maxmemory", 0);
+  }
+});
+
 /** How long each attempt to read everything took, whether it failed or not. */
 async function attemptsUntil(signal: AbortSignal, store: Store, site: string): Promise<number[]> {
   const tookMs: number[] = [];

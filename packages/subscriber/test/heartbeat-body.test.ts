@@ -77,7 +77,7 @@ test("a silent component has failed at its deadline, and was ok before", () => {
 });
 
 test("while what came cannot be stored it is not ok, under a name that no component has", () => {
-  const view = { ...connected, isStoreStuck: true };
+  const view = { ...connected, storeTrouble: "it is out of memory" };
   const current = verdict(
     { records: [site("tsd")], lost: [] },
     T,

@@ -32,4 +32,8 @@ export function receipt(receivedAtMs: number, parts: Partial<Receipt> = {}): Rec
 export const rules: ApplyRules = { expectedIntervalMs: 60_000, silenceFactor: 2.5 };
 
 /** What a subscriber sees that is connected and has taken in everything. */
-export const connected: View = { brokerAwaySinceMs: undefined, isCatchingUp: false, isStoreStuck: false };
+export const connected: View = {
+  brokerAwaySinceMs: undefined,
+  isCatchingUp: false,
+  storeTrouble: undefined,
+};

@@ -43,7 +43,7 @@ function startIntake(store: Store, receivedAtMs = CAPTURED_MS, isRedelivered = f
         bodies.map((body) => ({ body, receivedAtMs, hasWaited: isRedelivered, isRedelivered })),
         lost,
       ),
-    storeProblem: () => started.storeProblem,
+    failure: () => started.failure,
     lines,
   };
 }
@@ -245,7 +245,7 @@ describe("intake", () => {
     await taking.take([message({})], never);
     expect((await store.loadAll()).records).toMatchObject([{ site: "tsd" }]);
     expect(taking.lines.filter((line) => line.includes("redis unavailable"))).toHaveLength(1);
-    expect(taking.storeProblem()).toBeUndefined();
+    expect(taking.failure()).toBeUndefined();
   });
 
   test("lets go of what it holds when the connection to the broker is lost", async () => {

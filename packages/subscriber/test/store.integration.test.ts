@@ -204,21 +204,26 @@ describe.each(stores)("records $where", ({ freshStore }) => {
 
   test("quarantined messages are kept, the newest first, up to a limit", async () => {
     const { store, redis } = await freshStore();
+    const origin = {
+      exchange: "sda",
+      routingKey: "key",
+      messageId: undefined,
+      userId: "hb-pub",
+      bodyBytes: 1,
+    };
     const rejected = Array.from({ length: 1_200 }, (_, index) => {
-      return {
-        code: "not_a_heartbeat" as const,
-        reason: `reason ${index}`,
-        receivedAtMs: startMs,
-        head: "{",
-      };
+      const code = "not_a_heartbeat" as const;
+      return { code, reason: `reason ${index}`, receivedAtMs: startMs, origin, head: "{" };
     });
     await store.quarantine(rejected);
     expect(await redis.llen("heartbeat:rejected")).toBe(1_000);
     const newest: unknown = JSON.parse((await redis.lindex("heartbeat:rejected", 0)) ?? "");
+    const receivedAt = new Date(startMs).toISOString();
     expect(newest).toEqual({
       reason: "reason 1199",
       code: "not_a_heartbeat",
-      receivedAt: new Date(startMs).toISOString(),
+      receivedAt,
+      ...origin,
       head: "{",
     });
   });

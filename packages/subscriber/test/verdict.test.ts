@@ -96,9 +96,9 @@ describe("health", () => {
 });
 
 test("while what came cannot be stored nothing is healthy, whatever is stored", () => {
-  const view = { ...connected, isStoreStuck: true };
+  const view = { ...connected, storeTrouble: "it is out of memory" };
   const { isHealthy, problems } = verdict({ records: [site("tsd")], lost: [] }, T, strict, view);
-  const told = "heartbeats that came cannot be stored in Redis: what it holds is old";
+  const told = "heartbeats cannot be stored in Redis, so what it holds may be old: it is out of memory";
   expect({ isHealthy, problems }).toEqual({ isHealthy: false, problems: [told] });
 });
 
@@ -141,7 +141,7 @@ describe("the cause of a silence", () => {
     {
       what: "when what came cannot be stored",
       record: goodbye,
-      view: { isStoreStuck: true, isCatchingUp: true, brokerAwaySinceMs: DEADLINE - 1 },
+      view: { storeTrouble: "it is out of memory", isCatchingUp: true, brokerAwaySinceMs: DEADLINE - 1 },
       cause: "not_stored",
     },
     { what: "still catching up", record: goodbye, view: { isCatchingUp: true }, cause: "catching_up" },

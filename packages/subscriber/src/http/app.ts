@@ -64,10 +64,9 @@ export function buildApp({
   boundUnsent(app);
 
   const health = shared(async () => {
-    // Who asks is told that the state cannot be read; why is in the log and in /readyz.
     const body = await currentVerdict().then(
       (current) => healthBody(current, now()),
-      () => unreadableBody(now()),
+      (error: unknown) => unreadableBody(error, now()),
     );
     return { status: body.status, text: JSON.stringify(body) };
   });

@@ -1,3 +1,5 @@
+import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
+import { storeTrouble } from "../store-trouble.ts";
 import type { ComponentVerdict, SiteVerdict, Verdict } from "../verdict.ts";
 
 /** The body of /health; all times are ISO 8601 in UTC. */
@@ -11,12 +13,12 @@ export function healthBody({ isHealthy, problems, warnings, sites }: Verdict, no
   };
 }
 
-/** The body of /health while the state cannot be read. */
-export function unreadableBody(nowMs: number) {
+/** The body of /health while the state cannot be read. Who asks is told what kind of trouble it is, not its words. */
+export function unreadableBody(error: unknown, nowMs: number) {
   return {
     status: "fail",
     checkedAt: time(nowMs),
-    problems: ["the state cannot be read from Redis"],
+    problems: [`the state cannot be read from Redis: ${storeTrouble(errorText(error))}`],
     warnings: [],
     sites: [],
   };

@@ -15,6 +15,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export const COMMAND_TIMEOUT_MS = 1_500;
 /** With the 400 ms until the next sweep, well below the second in which all is to be well again. */
 const MAX_RETRY_MS = 250;
+const RECONNECT_EVERY_MS = 2_000;
 /** Commands wait for an answer at least every sweep: a connection that stays mute this long is dead. */
 const SOCKET_TIMEOUT_MS = 5_000;
 
@@ -45,8 +46,19 @@ export function serverOptions(settings: RedisSettings, db: number) {
     db,
     enableOfflineQueue: false,
     retryStrategy: retryMs,
-    // The server was made a replica: by now another one may be found where this one was.
-    reconnectOnError: (error: Error) => error.message.includes("READONLY"),
+    // A server that is still loading tells so itself, at each command; ioredis would keep it to itself.
+    enableReadyCheck: false,
+    reconnectOnError: onceInAWhile((error) => error.message.includes("READONLY")),
+  };
+}
+
+/** The server was made a replica: by now another one may be found where this one was. If not, it can be read meanwhile. */
+function onceInAWhile(isReason: (error: Error) => boolean): (error: Error) => boolean {
+  let lastMs = -Infinity;
+  return (error) => {
+    if (!isReason(error) || performance.now() - lastMs < RECONNECT_EVERY_MS) return false;
+    lastMs = performance.now();
+    return true;
   };
 }
 

@@ -14,6 +14,8 @@ import {
 } from "./options.ts";
 import { oneAtATime, unreachable } from "./unreachable.ts";
 
+const LOADING_RETRY_MS = 250;
+
 /** A connection to whatever server the sentinels name as the primary and that says so itself. */
 export function connectPrimary(
   { sentinels, primaryName, db }: ServersOf<"sentinels">,
@@ -24,6 +26,9 @@ export function connectPrimary(
   const tls = settings.tls && renewedTlsOptions(settings.tls);
   const redis = new Redis({
     ...serverOptions(settings, db),
+    // It is asked whether it is a primary.
+    enableReadyCheck: true,
+    maxLoadingRetryTime: LOADING_RETRY_MS,
     sentinels: [...sentinels],
     name: primaryName,
     // The others that a sentinel knows may have addresses that mean nothing here.

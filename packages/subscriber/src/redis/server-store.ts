@@ -30,6 +30,7 @@ const COMMIT = SHARED + readFileSync(new URL("./commit.lua", import.meta.url), "
 const FORGET = SHARED + readFileSync(new URL("./forget.lua", import.meta.url), "utf8");
 const TELL_UNKNOWN_SITES =
   SHARED + readFileSync(new URL("./tell-unknown-sites.lua", import.meta.url), "utf8");
+const TAKE_NOTHING = readFileSync(new URL("./take-nothing.lua", import.meta.url), "utf8");
 const WITHDRAW = SHARED + readFileSync(new URL("./withdraw.lua", import.meta.url), "utf8");
 
 /** The store on one server, or on a primary that sentinels name. Every change is one script. */
@@ -128,7 +129,7 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
       await redis.tellUnknownSites(SITES, TOLD_UNKNOWN, ...now, ...expected);
     },
     async ping() {
-      await redis.ping();
+      await redis.eval(TAKE_NOTHING, 0);
     },
   };
 }

@@ -40,8 +40,9 @@ export function singleKeyStore(
       return await redis.zrangebyscore(SWEEPS, "-inf", `(${nowMs}`);
     },
     async quarantine(rejected) {
-      const lines = rejected.map(({ reason, code, receivedAtMs, head }) => {
-        return JSON.stringify({ reason, code, receivedAt: new Date(receivedAtMs).toISOString(), head });
+      const lines = rejected.map(({ reason, code, receivedAtMs, origin, head }) => {
+        const receivedAt = new Date(receivedAtMs).toISOString();
+        return JSON.stringify({ reason, code, receivedAt, ...origin, head });
       });
       await redis.quarantineMessages(REJECTED, String(MAX_REJECTED), ...lines);
     },
