@@ -26,7 +26,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{packages/*,kubernetes,tools}/test/**/*.test.ts"],
+          include: ["{packages/*,kubernetes,soak,tools}/test/**/*.test.ts"],
           exclude: [...configDefaults.exclude, "**/*.integration.test.ts"],
         },
       },

@@ -41,7 +41,8 @@ export async function startContainers(
   );
 }
 
-async function ensureImage(
+/** Pulls it when it is not there; rejects when it cannot be had. */
+export async function ensureImage(
   client: ContainerRuntimeClient,
   image: string,
   say: Say,
@@ -162,7 +163,7 @@ async function orRemove<Container extends StartedTestContainer>(
 }
 
 /** Until none is left: the engine refuses to remove one that testcontainers, or an earlier call, is just removing. */
-async function removeContainers(client: ContainerRuntimeClient, label: string): Promise<void> {
+export async function removeContainers(client: ContainerRuntimeClient, label: string): Promise<void> {
   const engine = client.container.dockerode;
   const deadline = AbortSignal.timeout(REMOVED_WITHIN_MS);
   for (;;) {

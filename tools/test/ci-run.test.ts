@@ -22,7 +22,7 @@ interface Machine {
   readonly failing?: string;
 }
 
-const TESTED = "npm test\nnpm run demo -- --once\n";
+const TESTED = "npm test\nnpm run demo -- --once\nnpm run soak -- --seconds 300\n";
 
 /** Runs a copy of .ci/run beside programs that only write down how they were called, and where the engine is. */
 function run({ hasEngine, tool, env = {}, failing = "nothing" }: Machine) {
@@ -97,6 +97,8 @@ describe.runIf(process.platform === "linux")(".ci/run", () => {
     { failing: "test", machine: { hasEngine: true } },
     { failing: "test", machine: { hasEngine: false } },
     { failing: "demo", machine: { hasEngine: true } },
+    { failing: "soak", machine: { hasEngine: true } },
+    { failing: "soak", machine: { hasEngine: false } },
     { failing: "test:containers", machine: { hasEngine: false, tool: "stopped" } },
   ] as const)("fails with $failing", ({ failing, machine }) => {
     expect(run({ ...machine, failing }).status).toBe(1);

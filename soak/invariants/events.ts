@@ -1,0 +1,124 @@
+import type { Span } from "./timeline.ts";
+
+/** An event as it stands in Redis. */
+export interface StoredEvent {
+  readonly site: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly state: string;
+  readonly since: string;
+}
+
+/** What one confirmed message of a publisher tells, in format 2. */
+export interface Told {
+  readonly site: string;
+  readonly bootId: string;
+  readonly sequence: number;
+  readonly sentAt: string;
+  readonly components: readonly Omit<StoredEvent, "site">[];
+}
+
+/** Two looks, one of them late, and the second one that makes it believed. */
+const LONG_ENOUGH_MS = 3_000;
+/** A part is seen to be away before its end has been noted. */
+const CLOCK_STEP_MS = 200;
+
+/** A state may begin so long before it is believed and told. */
+const TOLD_LATE_MS = 20_000;
+
+/** Of components only: what becomes of a whole site by silence depends on when its messages arrive. */
+export function doubleEvents(events: readonly StoredEvent[]): string[] {
+  const counts = new Map<string, number>();
+  for (const event of events) {
+    if (event.kind !== "site") counts.set(words(event), (counts.get(words(event)) ?? 0) + 1);
+  }
+  return [...counts].filter(([, count]) => count > 1).map(([event, count]) => `${event} (${count} times)`);
+}
+
+/** The changes that were told within one boot, and so are known whatever came before it. */
+function changesWithinBoots(told: readonly Told[]): StoredEvent[] {
+  const boots = Map.groupBy(told, ({ site, bootId }) => `${site} ${bootId}`);
+  return [...boots.values()].flatMap(changesOfBoot);
+}
+
+function changesOfBoot(told: readonly Told[]): StoredEvent[] {
+  const states = new Map<string, string>();
+  const changes: StoredEvent[] = [];
+  for (const { site, components } of told.toSorted((a, b) => a.sequence - b.sequence)) {
+    for (const { kind, name, state, since } of components) {
+      const before = states.get(`${kind} ${name}`);
+      if (before !== undefined && before !== state) changes.push({ site, kind, name, state, since });
+      states.set(`${kind} ${name}`, state);
+    }
+  }
+  return changes;
+}
+
+/**
+ * Changes that were confirmed and are no events. What is older than all that stands in its stream may have been given up:
+ * then it is enough that it was there once.
+ */
+export function lostChanges(
+  told: readonly Told[],
+  stands: readonly StoredEvent[],
+  seen: readonly StoredEvent[],
+): string[] {
+  const [standing, everSeen] = [new Set(stands.map(words)), new Set(seen.map(words))];
+  const oldest = new Map<string, string>();
+  for (const { site, since } of stands) if (since < (oldest.get(site) ?? "~")) oldest.set(site, since);
+  const isLost = (change: StoredEvent) => {
+    if (standing.has(words(change))) return false;
+    return change.since >= (oldest.get(change.site) ?? "~") || !everSeen.has(words(change));
+  };
+  return [...new Set(changesWithinBoots(told).filter(isLost).map(words))];
+}
+
+/** Events of components that no message told of, but for those of the times in which nobody heard the messages. */
+export function inventedEvents(
+  told: readonly Told[],
+  events: readonly StoredEvent[],
+  deaf: readonly { readonly fromMs: number; readonly toMs: number }[],
+): string[] {
+  const known = new Set(
+    told.flatMap(({ site, components }) => components.map((component) => words({ site, ...component }))),
+  );
+  const isUnheard = ({ since }: StoredEvent) =>
+    deaf.some(({ fromMs, toMs }) => fromMs - TOLD_LATE_MS <= Date.parse(since) && Date.parse(since) <= toMs);
+  return events
+    .filter((event) => event.kind !== "site" && !isUnheard(event))
+    .map(words)
+    .filter((event) => !known.has(event));
+}
+
+/** What was so for long enough to be seen, in a part whose publisher saw all of it, and is no event. */
+export function untoldSpans(
+  component: Pick<StoredEvent, "site" | "kind" | "name">,
+  spans: readonly Span[],
+  seen: readonly StoredEvent[],
+): string[] {
+  const { site, kind, name } = component;
+  const ofThis = seen.filter((event) => event.site === site && event.kind === kind && event.name === name);
+  return (
+    spans
+      // Who was not seen to be down was not seen to come back.
+      .filter((span, index) => isLong(span) && (span.truth === "down" || isLong(spans[index - 1])))
+      .filter(({ truth, fromMs, toMs }) => {
+        return !ofThis.some((event) => {
+          const sinceMs = Date.parse(event.since);
+          return event.state === truth && fromMs - CLOCK_STEP_MS <= sinceMs && sinceMs <= toMs;
+        });
+      })
+      .map(({ truth, fromMs, toMs }) => {
+        const since = new Date(fromMs).toISOString();
+        return `${site}: ${kind} ${name} was ${truth} from ${since} for ${(toMs - fromMs) / 1000} s`;
+      })
+  );
+}
+
+function isLong(span: Span | undefined): boolean {
+  return span !== undefined && span.toMs - span.fromMs >= LONG_ENOUGH_MS;
+}
+
+function words({ site, kind, name, state, since }: StoredEvent): string {
+  return `${site}: ${kind} ${name} ${state} since ${since}`;
+}
