@@ -114,7 +114,14 @@ test("what is forged, altered, unsigned, another site's or replayed is quarantin
     ]);
   });
   expect(health.warnings.join("\n")).toMatch(/messages are refused: bad_signature, 9 /);
-  const expected = { unsigned: 3, unknown_key: 1, bad_signature: 9, wrong_site: 2, not_a_heartbeat: 1 };
+  const expected = {
+    unsigned: 3,
+    unknown_key: 1,
+    bad_signature: 9,
+    wrong_site: 2,
+    not_a_heartbeat: 1,
+    replayed: 1,
+  };
   expect(await rejectedCounts(url)).toMatchObject(expected);
   const rejected = (await redis.lrange("heartbeat:rejected", 0, -1)).map((line) => JSON.parse(line));
   const byCode = Map.groupBy(rejected, ({ code }) => code);

@@ -173,18 +173,6 @@ export function oneOf<const T extends string, F extends T | undefined>(values: r
   return variable(values.join(" | "), (value) => values.find((one) => one === value), fallback);
 }
 
-/** For a variable of a later version: whoever sets it expects something that does not happen here. */
-export function notYetSupported() {
-  return z
-    .string()
-    .optional()
-    .transform((value, context) => {
-      if (value !== undefined && value !== "")
-        context.addIssue("is not supported by this version; remove it");
-      return undefined;
-    });
-}
-
 function wholeNumber(text: string, least: number, most: number): number | undefined {
   return /^\d{1,15}$/.test(text) ? within(Number(text), least, most) : undefined;
 }

@@ -10,17 +10,7 @@ import {
   brokerVariables,
   clientCertificateCheck,
 } from "../src/broker-config.ts";
-import {
-  count,
-  decimal,
-  type Env,
-  flag,
-  notYetSupported,
-  oneOf,
-  parseConfig,
-  port,
-  seconds,
-} from "../src/config.ts";
+import { count, decimal, type Env, flag, oneOf, parseConfig, port, seconds } from "../src/config.ts";
 
 const options = { secrets: [...brokerSecrets], checks: [clientCertificateCheck] };
 const NOBODY = 65_534;
@@ -217,7 +207,6 @@ test.each([
     bad: ["yes", "1"],
   },
   { kind: "choice", type: oneOf(["a", "b"], "a"), good: { b: "b" }, bad: ["c", "A", ""] },
-  { kind: "later", type: notYetSupported(), good: { "": undefined }, bad: ["x"] },
 ])("$kind takes what is right and nothing else", ({ type, good, bad }) => {
   for (const [text, value] of Object.entries(good)) expect(type.parse(text), text).toBe(value);
   for (const text of bad) expect(type.safeParse(text).success, text).toBe(false);
