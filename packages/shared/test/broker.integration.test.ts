@@ -222,9 +222,9 @@ describe("consuming", () => {
     await vi.waitFor(() => expect(isCatchingUp()).toBe(true), { timeout: 10_000 });
     release();
     await vi.waitFor(() => expect(bodies).toHaveLength(450), { timeout: 10_000 });
-    await vi.waitFor(() => expect(isCatchingUp()).toBe(false));
+    await vi.waitFor(() => expect(isCatchingUp()).toBe(false), { timeout: 10_000 });
     channel.sendToQueue(topology.queue, Buffer.from("new"));
-    await vi.waitFor(() => expect(bodies).toHaveLength(451));
+    await vi.waitFor(() => expect(bodies).toHaveLength(451), { timeout: 10_000 });
     expect(waited).toEqual(backlog);
   });
 });
