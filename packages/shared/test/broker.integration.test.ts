@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { breakableProxy } from "../../../test/breakable-proxy.ts";
 import {
   closeConnections,
@@ -45,6 +45,24 @@ describe("publishing", () => {
     await expect(broker.publish(Buffer.from("refused"), properties)).rejects.toThrow(
       "does not take the message",
     );
+  });
+
+  test("of many messages at once tells which reach no queue, and nothing else", async () => {
+    const { settings, channel } = await freshBroker();
+    const { broker } = startSession(settings);
+    await untilConnected(broker);
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => warnings.push(message);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
+    const many = Array.from({ length: 20 }, (_, index) => ({ ...properties, messageId: `boot/${index}` }));
+    const publishAll = () =>
+      Promise.allSettled(many.map((own) => broker.publish(Buffer.from(own.messageId), own)));
+    const statuses = async () => (await publishAll()).map(({ status }) => status);
+    expect(await statuses()).toEqual(many.map(() => "fulfilled"));
+    await channel.unbindQueue(topology.queue, topology.exchange, topology.routingKey);
+    expect(await statuses()).toEqual(many.map(() => "rejected"));
+    expect(warnings).toEqual([]);
   });
 
   test("rejects while there is no connection", async () => {
@@ -222,9 +240,9 @@ describe("consuming", () => {
     await vi.waitFor(() => expect(isCatchingUp()).toBe(true), { timeout: 10_000 });
     release();
     await vi.waitFor(() => expect(bodies).toHaveLength(450), { timeout: 10_000 });
-    await vi.waitFor(() => expect(isCatchingUp()).toBe(false));
+    await vi.waitFor(() => expect(isCatchingUp()).toBe(false), { timeout: 10_000 });
     channel.sendToQueue(topology.queue, Buffer.from("new"));
-    await vi.waitFor(() => expect(bodies).toHaveLength(451));
+    await vi.waitFor(() => expect(bodies).toHaveLength(451), { timeout: 10_000 });
     expect(waited).toEqual(backlog);
   });
 });
