@@ -57,6 +57,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   let resting: NodeJS.Timeout | undefined;
   let backfilling: Promise<void> | undefined;
   let backfilled = 0;
+  let isLeaving = false;
 
   function due(cause: Cause): void {
     shelve();
@@ -153,6 +154,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   }
 
   async function goodbye(withinMs: number): Promise<void> {
+    isLeaving = true;
     shelve();
     if (canSend()) {
       const deadline = sleep(withinMs, "no confirm in time");
@@ -170,8 +172,8 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   return {
     due,
     resume() {
-      // What the subscriber knows may be as old as the last heartbeat that it got.
-      if (newest) wake();
+      // What the subscriber knows may be as old as the last heartbeat that it got. After a goodbye nothing is news.
+      if (newest || isLeaving) wake();
       else due("interval");
     },
     goodbye,

@@ -206,6 +206,20 @@ describe("in the middle of a back-fill", () => {
     expect(lines).toMatchObject([{ heartbeats: 50, msg: "kept heartbeats sent" }]);
   });
 
+  test("nothing follows a goodbye but the rest, though the connection was lost and is back", async () => {
+    const { broker, delivery, loseConnection, resume, underWay } = await inTheMiddle();
+    const said = delivery.goodbye(1_000);
+    await setImmediate(); // it is confirmed
+    loseConnection();
+    await setImmediate();
+    resume();
+    await said;
+    const [goodbye, ...after] = broker.sent.slice(underWay);
+    expect(goodbye).toBe("52 goodbye up");
+    expect(after).not.toEqual([]);
+    expect(after.filter((line) => !line.includes("backfill"))).toEqual([]);
+  });
+
   test("a stop does not wait for long, and tells what is left", async () => {
     const { delivery, underWay, lines } = await inTheMiddle();
     const startedMs = performance.now();

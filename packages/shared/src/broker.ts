@@ -145,6 +145,8 @@ export function connectBroker(options: BrokerOptions): Broker {
       if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
       notesLogged = notes;
       const channel = await connection.createConfirmChannel();
+      // Whoever is closing has said the last word; nothing may be sent or taken after it.
+      if (closing.signal.aborted) return true;
       // A listener for each message under way; how many those are is the publisher's to bound.
       channel.setMaxListeners(0);
       channel.on("error", (error) => (cause = error));

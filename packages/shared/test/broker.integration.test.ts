@@ -1,5 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { startProxy } from "../../../soak/proxy.ts";
 import { breakableProxy } from "../../../test/breakable-proxy.ts";
+import { recordingProxy } from "../../../test/recording-proxy.ts";
 import {
   closeConnections,
   freshBroker,
@@ -182,6 +184,24 @@ describe("the way back", () => {
     const { lines } = startSession({ ...settings, ...change });
     await vi.waitFor(() => expect(lines.join()).toContain(told), { timeout: 10_000 });
   });
+});
+
+test("a close while a session is being opened leaves none behind: nothing is said after the last word", async () => {
+  const { settings } = await freshBroker();
+  const slow = await startProxy({ host: settings.host, port: settings.amqpPort });
+  onTestFinished(() => slow.close());
+  await slow.set({ slowMs: 30 });
+  const { port, sent } = await recordingProxy({ host: "127.0.0.1", port: slow.port });
+  const open = vi.fn(async () => {});
+  const { broker } = startSession({ ...settings, host: "127.0.0.1", amqpPort: port }, { open });
+  const exchangeDeclare = Buffer.of(0, 40, 0, 10);
+  await vi.waitFor(() => expect(sent()[0]?.includes(exchangeDeclare)).toBe(true), {
+    timeout: 10_000,
+    interval: 1,
+  });
+  await broker.close();
+  expect(open).not.toHaveBeenCalled();
+  expect(broker.connectedAtMs).toBeUndefined();
 });
 
 describe("consuming", () => {
