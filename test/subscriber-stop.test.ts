@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "amqplib";
 import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import { startProxy } from "../soak/proxy.ts";
 import { freePorts } from "./brokers/free-ports.ts";
 import { redisStarter } from "./brokers/redis-servers.ts";
 import { mutableProxy } from "./mutable-proxy.ts";
@@ -71,6 +72,25 @@ describe("a stop ends with 0 within five seconds, and what could not be stored s
     await stop(bundle);
     expect(await queueLength(fresh.amqpUrl)).toBe(1);
     expect(bundle.printed()).not.toContain("broker unavailable");
+  });
+
+  test("while a slow Redis keeps it from having looked at all sites", async () => {
+    const fresh = await freshEnvironment();
+    const { bundle, send } = await hearingSubscriber(fresh, {});
+    const others = Array.from({ length: 20 }, (_, index) => `site-${index}`);
+    for (const site of others) await (await startSender(fresh.amqpUrl, site)).newBoot()();
+    await expectHealth(fresh.url, 5_000, ({ sites }) => expect(sites).toHaveLength(21));
+    await stop(bundle);
+    await send({ states: { db: "down" } });
+
+    const slow = await startProxy(inject("redis"));
+    onTestFinished(() => slow.close());
+    await slow.set({ slowMs: 150 });
+    const again = startBundle("subscriber", { ...fresh.subscriber, REDIS_PORT: String(slow.port) });
+    await vi.waitFor(() => expect(again.printed()).toContain("service:db up -> down"), { timeout: 15_000 });
+    await stop(again);
+    expect(again.printed()).not.toContain("stop took too long");
+    expect(await queueLength(fresh.amqpUrl)).toBe(0);
   });
 
   test("while the broker does not answer", async () => {
