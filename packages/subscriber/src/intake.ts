@@ -153,6 +153,8 @@ export function intake(options: IntakeOptions): Intake {
       const accepted = received.filter((one) => !refusals.has(one));
       const entries = accepted.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
       await held(() => store.writeAsUpstream(entries), lost);
+      // They are somebody else's by now: what looks like a replay may be what that one has taken in.
+      lost.throwIfAborted();
       await quarantine([...rejected, ...refusals.values()], lost);
     },
     get failure() {

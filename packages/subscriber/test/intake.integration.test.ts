@@ -248,6 +248,17 @@ describe("intake", () => {
     expect(taking.failure()).toBeUndefined();
   });
 
+  test("accuses nobody when the connection to the broker is lost: the messages are somebody else's by then", async () => {
+    const { store, redis } = await freshStore();
+    await startIntake(store).take([message({})], never);
+    const lost = AbortSignal.abort();
+    const late = startIntake(store);
+    await expect(late.take([message({}), Buffer.from("no heartbeat")], lost)).rejects.toThrow(/abort/i);
+    expect(await redis.exists("heartbeat:rejected")).toBe(0);
+    await late.take([Buffer.from("no heartbeat")], never);
+    expect(await redis.llen("heartbeat:rejected")).toBe(1);
+  });
+
   test("lets go of what it holds when the connection to the broker is lost", async () => {
     const { store, redis } = await freshStore();
     redis.options.enableOfflineQueue = false;
