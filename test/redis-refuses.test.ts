@@ -14,7 +14,8 @@ async function changingUser() {
     await redis.call("ACL", "DELUSER", name);
     redis.disconnect();
   });
-  return { name, allow };
+  const disconnect = async () => void (await redis.client("KILL", "USER", name));
+  return { name, allow, disconnect };
 }
 
 test("what the reader cannot be told makes the subscriber unready, though heartbeats are stored", async () => {
@@ -65,4 +66,27 @@ test("what came and cannot be stored makes /health fail at once, and is stored w
   child.kill("SIGTERM");
   expect(await ended()).toBe(0);
   expect(printed().match(/redis unavailable/g)).toHaveLength(1);
+});
+
+test("a login that is refused from now on is told as such, in Redis's words at /readyz", async () => {
+  const { url, amqpUrl, subscriber } = await freshEnvironment();
+  const { name, allow, disconnect } = await changingUser();
+  const credentials = { REDIS_USERNAME: name, REDIS_PASSWORD: "secret" };
+  const { printed } = startBundle("subscriber", { ...subscriber, ...credentials });
+  await (await startSender(amqpUrl, "tsd")).newBoot()();
+  await expectHealth(url, 10_000, ({ code }) => expect(code).toBe(200));
+
+  await allow("resetpass", ">another");
+  await disconnect();
+  await expectHealth(url, 2_000, ({ code, problems }) => {
+    expect(code).toBe(503);
+    expect(problems).toEqual(["the state cannot be read from Redis: it refuses the login"]);
+  });
+  const readiness = async () => await (await fetch(`${url}/readyz`)).text();
+  await expect.poll(readiness, { timeout: 5_000 }).toMatch(/"redis: WRONGPASS [^":]*"/);
+
+  await allow(">secret");
+  await expectHealth(url, 3_000, ({ code }) => expect(code).toBe(200));
+  await expect.poll(readiness, { timeout: 5_000 }).toContain('"pass"');
+  await expect.poll(() => printed().match(/redis (un)?available/g), { timeout: 3_000 }).toHaveLength(2);
 });

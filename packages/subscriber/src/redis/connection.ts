@@ -48,12 +48,22 @@ function isRefusedSelect(error: unknown): boolean {
   return typeof command === "object" && command !== null && "name" in command && command.name === "select";
 }
 
+/** Why a server does not let us in, in its own words; undefined when it is not that which keeps us from it. */
+export function refusalOf(redis: RedisClient): () => string | undefined {
+  let refusal: string | undefined;
+  redis.on("ready", () => (refusal = undefined));
+  redis.on("error", (error: unknown) => {
+    refusal = error instanceof Error && error.name === "ReplyError" ? errorText(error) : undefined;
+  });
+  return () => refusal;
+}
+
 /** What is the matter when a command fails, in words. */
-export function commandProblem(error: unknown): string {
+export function commandProblem(error: unknown, refusal?: string): string {
   const message = errorText(error);
   const text = message.replace(/^Too many Cluster redirections\. Last error: \w*Error: /, "");
   if (/isn't (writeable|ready)|Connection is closed|max retries per request/i.test(text)) {
-    return "not connected";
+    return refusal ?? "not connected";
   }
   if (/^(MOVED|ASK) /.test(text)) return "the nodes of the cluster disagree about where a key is";
   return text === "Command timed out" ? "no answer in time" : text;

@@ -1,7 +1,7 @@
 import { Cluster } from "ioredis";
 import { RefusedError, type Store } from "../store.ts";
 import { clusterStore } from "./cluster-store.ts";
-import { commandProblem, type RedisClient } from "./connection.ts";
+import { commandProblem, type RedisClient, refusalOf } from "./connection.ts";
 import { serverStore } from "./server-store.ts";
 
 /** The answer to whoever asks takes a moment as well. */
@@ -16,6 +16,9 @@ export interface RedisStoreOptions {
 /** The store in Redis. */
 export function redisStore(redis: RedisClient, options: RedisStoreOptions): Store {
   const store = redis instanceof Cluster ? clusterStore(redis, options) : serverStore(redis, options);
+  const refusal = refusalOf(redis);
+  const readable: Wrap = (method) => inWords(method, refusal);
+  const inTime: Wrap = (method) => readable(soon(method));
   return {
     load: inTime(store.load),
     loadHistory: inTime(store.loadHistory),
@@ -35,10 +38,13 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions): Stor
 }
 
 type Method<Arguments extends unknown[], Result> = (...given: Arguments) => Promise<Result>;
+type Wrap = <Arguments extends unknown[], Result>(
+  method: Method<Arguments, Result>,
+) => Method<Arguments, Result>;
 
 /** Several commands in a row may each be late. What is not waited for any more may still happen. */
-function inTime<Arguments extends unknown[], Result>(method: Method<Arguments, Result>) {
-  return readable(async (...given: Arguments): Promise<Result> => {
+function soon<Arguments extends unknown[], Result>(method: Method<Arguments, Result>) {
+  return async (...given: Arguments): Promise<Result> => {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error("no answer in time")), ANSWER_WITHIN_MS);
     try {
@@ -46,17 +52,22 @@ function inTime<Arguments extends unknown[], Result>(method: Method<Arguments, R
     } finally {
       clearTimeout(timer);
     }
-  });
+  };
 }
 
 /** ioredis tells of its own options; the operator wants to know what is the matter. */
-function readable<Arguments extends unknown[], Result>(method: Method<Arguments, Result>) {
+function inWords<Arguments extends unknown[], Result>(
+  method: Method<Arguments, Result>,
+  refusal: () => string | undefined,
+) {
   return async (...given: Arguments): Promise<Result> => {
     try {
       return await method(...given);
     } catch (error) {
-      if (isRefused(error)) throw new RefusedError(commandProblem(error), { cause: error });
-      throw new Error(commandProblem(error), { cause: error });
+      const problem = commandProblem(error, refusal());
+      throw isRefused(error)
+        ? new RefusedError(problem, { cause: error })
+        : new Error(problem, { cause: error });
     }
   };
 }
