@@ -44,6 +44,8 @@ export interface Intake {
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Why what came last could not be stored; undefined when it could. */
   readonly failure: StoreFailure | undefined;
+  /** performance.now() when something could not be stored for the last time, -Infinity when that never happened. */
+  readonly lastFailedMs: number;
   readonly rejections: Rejections;
 }
 
@@ -58,6 +60,7 @@ export function intake(options: IntakeOptions): Intake {
   const judged = judge(defaultSite, verify);
   const refused = rejections(log);
   let failure: StoreFailure | undefined;
+  let lastFailedMs = -Infinity;
 
   /** Tries until the store answers. */
   async function held<T>(work: () => Promise<T>, lost: AbortSignal): Promise<T> {
@@ -69,7 +72,8 @@ export function intake(options: IntakeOptions): Intake {
         return result;
       } catch (error) {
         const problem = errorText(error);
-        failure = { problem, atMs: performance.now() };
+        lastFailedMs = performance.now();
+        failure = { problem, atMs: lastFailedMs };
         outage.failed(problem);
         if (performance.now() - startedMs > MAX_HOLD_MS) throw error;
         await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, { signal: lost });
@@ -157,6 +161,9 @@ export function intake(options: IntakeOptions): Intake {
     },
     get failure() {
       return failure;
+    },
+    get lastFailedMs() {
+      return lastFailedMs;
     },
     rejections: refused,
   };
