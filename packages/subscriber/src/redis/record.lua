@@ -1,7 +1,8 @@
 --[[ A site's record and events: what lies in one slot of a cluster. Prepended to the scripts that use it. ]]
 local function version_of(site_key)
   mend(site_key, "hash")
-  return tonumber(redis.call("HGET", site_key, "version") or "0") or 0
+  -- As whoever loads it reads it: Lua takes "inf" and "nan" for numbers.
+  return tonumber(string.match(redis.call("HGET", site_key, "version") or "", "^%d+$") or 0)
 end
 
 -- An empty record leaves the one that is there.
