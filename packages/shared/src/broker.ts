@@ -150,6 +150,8 @@ export function connectBroker(options: BrokerOptions): Broker {
       notesLogged = notes;
       const channel = await connection.createConfirmChannel();
       channel.on("error", (error) => (cause = error));
+      // Each message that is under way listens for its return.
+      channel.setMaxListeners(0);
       // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
       channel.once("close", () => {
         forget();

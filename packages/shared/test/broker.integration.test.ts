@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { breakableProxy } from "../../../test/breakable-proxy.ts";
 import {
   closeConnections,
@@ -45,6 +45,19 @@ describe("publishing", () => {
     await expect(broker.publish(Buffer.from("refused"), properties)).rejects.toThrow(
       "does not take the message",
     );
+  });
+
+  test("of many at the same time is nothing that Node warns of", async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
+    const { settings } = await freshBroker();
+    const { broker } = startSession(settings);
+    await untilConnected(broker);
+    const all = Array.from({ length: 25 }, (_, number) => ({ ...properties, messageId: `boot/${number}` }));
+    await Promise.all(all.map((one) => broker.publish(Buffer.from("hello"), one)));
+    expect(warnings).toEqual([]);
   });
 
   test("rejects while there is no connection", async () => {
