@@ -22,6 +22,8 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 250;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
+/** Each tells of every component that it lacks: with thousands of them, fifty boots at once would fill the memory. */
+const MAX_BOOTS_AT_ONCE = 8;
 
 export interface IntakeOptions {
   readonly store: Store;
@@ -81,7 +83,7 @@ export function intake(options: IntakeOptions): Intake {
     }
   }
 
-  /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
+  /** Heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
   function siteWork(site: string, received: readonly Received[], setAtMs: number): () => Promise<Refusals> {
     let replays: Refusals | undefined;
     return async () => {
@@ -152,7 +154,9 @@ export function intake(options: IntakeOptions): Intake {
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
       for (const [site, ofSite] of bySite) {
-        for (const [one, why] of await held(siteWork(site, ofSite, setAtMs), lost)) refusals.set(one, why);
+        for (const part of ofFewBoots(ofSite)) {
+          for (const [one, why] of await held(siteWork(site, part, setAtMs), lost)) refusals.set(one, why);
+        }
       }
       const accepted = received.filter((one) => !refusals.has(one));
       const entries = accepted.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
@@ -167,6 +171,22 @@ export function intake(options: IntakeOptions): Intake {
     },
     rejections: refused,
   };
+}
+
+/** In order, in as many parts as it takes. */
+function ofFewBoots(received: readonly Received[]): Received[][] {
+  const parts: Received[][] = [];
+  let boots = new Set<string>();
+  for (const one of received) {
+    const { bootId } = one.heartbeat;
+    if (boots.size === 0 || (!boots.has(bootId) && boots.size >= MAX_BOOTS_AT_ONCE)) {
+      parts.push([]);
+      boots = new Set();
+    }
+    boots.add(bootId);
+    parts.at(-1)?.push(one);
+  }
+  return parts;
 }
 
 function refuseAll(received: readonly Received[], code: RejectionCode, reason: string): Refusals {
