@@ -149,9 +149,9 @@ export function connectBroker(options: BrokerOptions): Broker {
       if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
       notesLogged = notes;
       const channel = await connection.createConfirmChannel();
-      channel.on("error", (error) => (cause = error));
-      // Each message that is under way listens for its return.
+      // A listener for each message under way; how many those are is the publisher's to bound.
       channel.setMaxListeners(0);
+      channel.on("error", (error) => (cause = error));
       // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
       channel.once("close", () => {
         forget();

@@ -56,7 +56,12 @@ describe("what somebody else wrote to a key of ours", () => {
   test("does not keep messages out of the quarantine", async () => {
     const { store, redis } = await freshStore();
     await redis.set("heartbeat:rejected", "x");
-    const rejected = { code: "not_a_heartbeat", reason: "not JSON", receivedAtMs: startMs, head: "{" } as const;
+    const rejected = {
+      code: "not_a_heartbeat",
+      reason: "not JSON",
+      receivedAtMs: startMs,
+      head: "{",
+    } as const;
     await store.quarantine([rejected]);
     expect(await redis.llen("heartbeat:rejected")).toBe(1);
   });

@@ -39,7 +39,7 @@ export async function metricsBody({
   gauge("heartbeat_store_connected", "Whether the state could be read from Redis for this answer.").set(
     Number(verdict !== undefined),
   );
-  gauge("heartbeat_store_writable", "Whether Redis can be read and what came last could be stored.").set(
+  gauge("heartbeat_store_writable", "Whether Redis can be read and takes what comes.").set(
     Number(verdict !== undefined && !verdict.isStoreStuck),
   );
   gauge("heartbeat_healthy", "Whether /health answers 200.").set(Number(verdict?.isHealthy ?? false));
