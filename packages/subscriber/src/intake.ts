@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import { type ApplyRules, keyOf } from "./apply.ts";
 import type { StateEvent } from "./events.ts";
 import { factsOf } from "./facts.ts";
-import { fold, type Refusals, replaysAmong } from "./fold.ts";
+import { fold, ofFewBoots, type Refusals, replaysAmong } from "./fold.ts";
 import { judge, type Received } from "./judge.ts";
 import { rejection, type RejectionCode, type Rejections, rejections } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
@@ -22,8 +22,6 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 250;
 const MAX_CONFLICTS = 100;
 const MAX_CHANGES_LOGGED = 30;
-/** Each tells of every component that it lacks: with thousands of them, fifty boots at once would fill the memory. */
-const MAX_BOOTS_AT_ONCE = 8;
 
 export interface IntakeOptions {
   readonly store: Store;
@@ -171,22 +169,6 @@ export function intake(options: IntakeOptions): Intake {
     },
     rejections: refused,
   };
-}
-
-/** In order, in as many parts as it takes. */
-function ofFewBoots(received: readonly Received[]): Received[][] {
-  const parts: Received[][] = [];
-  let boots = new Set<string>();
-  for (const one of received) {
-    const { bootId } = one.heartbeat;
-    if (boots.size === 0 || (!boots.has(bootId) && boots.size >= MAX_BOOTS_AT_ONCE)) {
-      parts.push([]);
-      boots = new Set();
-    }
-    boots.add(bootId);
-    parts.at(-1)?.push(one);
-  }
-  return parts;
 }
 
 function refuseAll(received: readonly Received[], code: RejectionCode, reason: string): Refusals {
