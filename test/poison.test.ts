@@ -173,13 +173,15 @@ test("poison of any kind between heartbeats is kept apart with its reason, and s
   }
 
   expect(child.exitCode).toBeNull();
-  const warnings = printed()
-    .split("\n")
-    .filter((line) => line.includes("message quarantined"));
-  const reasons = warnings.map((line): string => JSON.parse(line).reason);
-  expect(reasons.toSorted()).toEqual([...new Set(kept.map(({ reason }): string => reason))].toSorted());
-  // Names with control characters are in there, too.
-  expect(printed()).toContain("\\u009b1A\\u202e\\u2028");
+  await vi.waitFor(() => {
+    const warnings = printed()
+      .split("\n")
+      .filter((line) => line.includes("message quarantined"));
+    const reasons = warnings.map((line): string => JSON.parse(line).reason);
+    expect(reasons.toSorted()).toEqual([...new Set(kept.map(({ reason }): string => reason))].toSorted());
+    // Names with control characters are in there, too.
+    expect(printed()).toContain("\\u009b1A\\u202e\\u2028");
+  }, 5_000);
   expect(printed()).not.toMatch(/[\u007f-\u009f\u2028\u202e]/);
   expect(printed()).not.toContain("unavailable");
 });
