@@ -90,7 +90,7 @@ const schema = z.object({
     Array<string>(),
   ),
   MAX_SITES: count(1_000, 1, 100_000),
-  MAX_COMPONENTS: count(25_000, 1, 10_000_000),
+  MAX_COMPONENTS: count(20_000, 1, 10_000_000),
   EXPECTED_INTERVAL: seconds(60_000, 0.1, 86_400),
   SILENCE_FACTOR: decimal(2.5, 1, 1_000),
   UNKNOWN_AS: oneOf(["fail", "warn"], "fail"),
