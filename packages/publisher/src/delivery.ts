@@ -57,6 +57,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   let resting: NodeJS.Timeout | undefined;
   let backfilling: Promise<void> | undefined;
   let backfilled = 0;
+  let isEnding = false;
 
   function due(cause: Cause): void {
     shelve();
@@ -79,8 +80,8 @@ export function startDelivery(options: DeliveryOptions): Delivery {
 
   async function sendNewest(): Promise<void> {
     const mine = newest;
-    if (!mine || mine.isUnderWay || underWay >= MAX_UNDER_WAY) return;
-    if (!canSend()) {
+    if (!mine || mine.isUnderWay) return;
+    if (!canSend() || underWay >= MAX_UNDER_WAY) {
       mine.isFresh = false;
       return;
     }
@@ -153,6 +154,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   }
 
   async function goodbye(withinMs: number): Promise<void> {
+    isEnding = true;
     shelve();
     if (canSend()) {
       const deadline = sleep(withinMs, "no confirm in time");
@@ -170,6 +172,8 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   return {
     due,
     resume() {
+      // The goodbye is the last word, also where the connection comes back before we have gone.
+      if (isEnding) return;
       // What the subscriber knows may be as old as the last heartbeat that it got.
       if (newest) wake();
       else due("interval");
