@@ -100,6 +100,10 @@ export function intake(options: IntakeOptions): Intake {
           return refuseAll(received, "refused_by_redis", `redis refuses it: ${result.message}`);
         }
         if (result === "full") return refuseAll(received, "too_many_sites", "too many sites (MAX_SITES)");
+        if (result === "crowded") {
+          const reason = "too many components of all sites together (MAX_COMPONENTS)";
+          return refuseAll(received, "too_many_components", reason);
+        }
         if (result === "committed") {
           if (record) logChanges(before.record, record, log);
           return logOutcomes(site, outcomes, replays);

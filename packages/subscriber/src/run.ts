@@ -8,6 +8,7 @@ import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts";
 import { readConfig } from "./config.ts";
+import { uncrowdedStore } from "./crowd.ts";
 import { buildApp } from "./http/app.ts";
 import { intake } from "./intake.ts";
 import { ownClock } from "./own-clock.ts";
@@ -47,7 +48,8 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
     nodeAway: (problem) => outage.isOn && outage.failed(problem),
   });
   onStop(() => redis.disconnect());
-  const { store, memory } = rememberingStore(redisStore(redis, config.store));
+  const { store: whole, memory } = rememberingStore(redisStore(redis, config.store));
+  const store = uncrowdedStore(whole, memory.sites, config.maxComponents);
 
   const clockSetAtMs = ownClock(now, () => performance.now());
   const { apply: rules, defaultSite, verify } = config;
