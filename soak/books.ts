@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Health } from "../demo/health.ts";
+import { askHealth, type Health } from "../demo/health.ts";
 import type { HealthWatch } from "./health-watch.ts";
 import { SITES } from "./sites.ts";
 import type { World } from "./world.ts";
@@ -32,15 +32,16 @@ export function keepBooks(
 
 /** Whatever is wrong, the old reader gets one answer, and nothing is well in a site that is known to be silent. */
 async function checkReader(
-  world: World,
+  { subscribers, watch, components }: World,
   health: HealthWatch,
   wrong: (problem: string) => void,
 ): Promise<void> {
-  const silentBefore = knownSilent(world, health);
-  const { answer, isCertain } = await world.watch.askReader();
+  const silentBefore = knownSilent(subscribers.map((subscriber) => health.last.get(subscriber)));
+  const { answer, isCertain } = await watch.askReader();
   if (!isCertain) wrong("the old reader's answer depends on the order of the keys");
-  const silent = new Set(knownSilent(world, health).filter((site) => silentBefore.includes(site)));
-  for (const { site, kind, name } of world.components) {
+  const askedAgain = await Promise.all(subscribers.map(({ url }) => askHealth(`${url}/health`)));
+  const silent = new Set(knownSilent(askedAgain).filter((site) => silentBefore.includes(site)));
+  for (const { site, kind, name } of components) {
     const told = (kind === "service" ? answer.services : answer.queues)[name];
     if (silent.has(site) && told !== "NOT_OK")
       wrong(`the old reader says ${told ?? "nothing"} of ${kind} ${name} while site ${site} is silent`);
@@ -48,10 +49,8 @@ async function checkReader(
 }
 
 /** Sites that all subscribers that answer know to be silent, for longer than it takes to write that. */
-function knownSilent({ subscribers }: World, { last }: HealthWatch): string[] {
-  const answers = subscribers
-    .map((subscriber) => last.get(subscriber))
-    .filter((answer) => answer !== undefined);
+function knownSilent(asked: readonly (Health | undefined)[]): string[] {
+  const answers = asked.filter((answer) => answer !== undefined);
   return SITES.filter((name) => {
     return (
       answers.length > 0 &&

@@ -59,7 +59,8 @@ export function consumerPart(name: string, queue: string, url: string): Part {
 
   async function workOnce(signal: AbortSignal): Promise<void> {
     connection = await connect(url, { timeout: 5_000 });
-    const closed = once(connection, "close");
+    // Not node's once, which rejects at an error that may come before anybody waits.
+    const closed = new Promise<void>((resolve) => connection?.once("close", () => resolve()));
     connection.on("error", () => {}); // told by the close
     const channel = await connection.createChannel();
     channel.on("error", () => {});

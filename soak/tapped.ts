@@ -7,11 +7,14 @@ export interface Tapped {
   hear(message: ConsumeMessage): void;
   /** Each message once. */
   readonly told: readonly Told[];
-  /** When the newest message of a site that tells of its present was sent, unix milliseconds; 0 before the first. */
-  newsAtMs(site: string): number;
+  /** Whether a message of a site that tells of its present was sent between these times, unix milliseconds. */
+  hasNews(site: string, fromMs: number, toMs: number): boolean;
   /** How many for each cause. */
   readonly counts: ReadonlyMap<string, number>;
 }
+
+/** A publisher sends five in a second at most. */
+const MOST_NEWS = 200;
 
 const bodySchema = z.object({
   v2: z.object({
@@ -29,7 +32,8 @@ const bodySchema = z.object({
 export function tapped(): Tapped {
   const told = new Map<string, Told>();
   const counts = new Map<string, number>();
-  const newsAtMs = new Map<string, number>();
+  /** When the last messages were sent, by site. */
+  const newsMs = new Map<string, number[]>();
   return {
     hear({ content }) {
       const { v2 } = bodySchema.parse(JSON.parse(content.toString()));
@@ -38,14 +42,18 @@ export function tapped(): Tapped {
       const id = `${rest.bootId}/${rest.sequence}/${cause}`;
       if (told.has(id)) return;
       told.set(id, rest);
-      const sentAtMs = Date.parse(rest.sentAt);
-      if (cause !== "backfill") newsAtMs.set(rest.site, Math.max(newsAtMs.get(rest.site) ?? 0, sentAtMs));
+      if (cause !== "backfill") {
+        const known = newsMs.get(rest.site) ?? [];
+        newsMs.set(rest.site, [...known.slice(-MOST_NEWS), Date.parse(rest.sentAt)]);
+      }
       counts.set(cause, (counts.get(cause) ?? 0) + 1);
     },
     get told() {
       return [...told.values()];
     },
-    newsAtMs: (site) => newsAtMs.get(site) ?? 0,
+    hasNews(site, fromMs, toMs) {
+      return newsMs.get(site)?.some((sentAtMs) => fromMs <= sentAtMs && sentAtMs <= toMs) ?? false;
+    },
     counts,
   };
 }

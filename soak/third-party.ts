@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type ConsumeMessage } from "amqplib";
 import type { RabbitmqAddress } from "../test/brokers/addresses.ts";
@@ -81,7 +80,8 @@ export async function thirdParty(
 
   async function listenOnce(): Promise<void> {
     const dialled = await connect(url, { timeout: 5_000 });
-    const closed = once(dialled, "close");
+    // Not node's once, which rejects at an error that may come before anybody waits.
+    const closed = new Promise<void>((resolve) => dialled.once("close", () => resolve()));
     dialled.on("error", () => {}); // told by the close
     try {
       if (closing.signal.aborted) return;

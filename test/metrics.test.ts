@@ -17,6 +17,7 @@ const REASONS = [
   "not_a_heartbeat",
   "too_large",
   "too_many_sites",
+  "too_many_components",
   "refused_by_redis",
 ];
 /** Nothing was refused, which is told from the start. */

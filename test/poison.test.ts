@@ -173,13 +173,44 @@ test("poison of any kind between heartbeats is kept apart with its reason, and s
   }
 
   expect(child.exitCode).toBeNull();
-  const warnings = printed()
-    .split("\n")
-    .filter((line) => line.includes("message quarantined"));
-  const reasons = warnings.map((line): string => JSON.parse(line).reason);
-  expect(reasons.toSorted()).toEqual([...new Set(kept.map(({ reason }): string => reason))].toSorted());
-  // Names with control characters are in there, too.
-  expect(printed()).toContain("\\u009b1A\\u202e\\u2028");
+  await vi.waitFor(() => {
+    const warnings = printed()
+      .split("\n")
+      .filter((line) => line.includes("message quarantined"));
+    const reasons = warnings.map((line): string => JSON.parse(line).reason);
+    expect(reasons.toSorted()).toEqual([...new Set(kept.map(({ reason }): string => reason))].toSorted());
+    // Names with control characters are in there, too.
+    expect(printed()).toContain("\\u009b1A\\u202e\\u2028");
+  }, 5_000);
   expect(printed()).not.toMatch(/[\u007f-\u009f\u2028\u202e]/);
   expect(printed()).not.toContain("unavailable");
+});
+
+test("many runs of a publisher that lack thousands of components, all at once, fit into little memory", async () => {
+  const { amqpUrl, redisDb, subscriber } = await freshEnvironment();
+  const redis = new Redis({ ...inject("redis"), db: redisDb });
+  onTestFinished(() => redis.disconnect());
+  const channel = await channelTo(amqpUrl);
+  const publish = (body: Buffer) => channel.publish(EXCHANGE, ROUTING_KEY, body);
+  // As in a small container.
+  startBundle("subscriber", { ...subscriber, NODE_OPTIONS: "--max-old-space-size=96" });
+
+  const nowMs = Date.now();
+  const component = (name: string, sinceMs = nowMs) =>
+    ({ kind: "service", name, state: "up", sinceMs, observedAtMs: nowMs }) as const;
+  publish(heartbeat({ components: Array.from({ length: 7_000 }, (_, index) => component(`c${index}`)) }));
+  const runs = 45;
+  for (let run = 0; run < runs; run += 1) {
+    const parts = { bootId: `late-${run}`, sentAtMs: nowMs - 1_000 * (run + 1), cause: "backfill" } as const;
+    publish(heartbeat({ ...parts, components: [component(`late-${run}`, parts.sentAtMs)] }));
+  }
+  await channel.waitForConfirms();
+  await vi.waitFor(
+    async () => {
+      const entries = await redis.xrange("heartbeat:{tsd}:events", "-", "+");
+      const late = entries.filter(([, [, , , name, , state]]) => name?.startsWith("late-") && state === "up");
+      expect(late).toHaveLength(runs);
+    },
+    { timeout: 30_000, interval: 500 },
+  );
 });

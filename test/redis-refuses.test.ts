@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
-import { expect, inject, onTestFinished, test } from "vitest";
+import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { expectHealth, freshEnvironment, startBundle } from "./processes.ts";
 import { startSender } from "./sender.ts";
 
@@ -89,4 +89,33 @@ test("a login that is refused from now on is told as such, in Redis's words at /
   await expectHealth(url, 3_000, ({ code }) => expect(code).toBe(200));
   await expect.poll(readiness, { timeout: 5_000 }).toContain('"pass"');
   await expect.poll(() => printed().match(/redis (un)?available/g), { timeout: 3_000 }).toHaveLength(2);
+});
+
+test("a site whose heartbeats are in our hands, behind what cannot be stored, is not told to be silent", async () => {
+  const { url, amqpUrl, redisDb, subscriber } = await freshEnvironment();
+  const redis = new Redis({ ...inject("redis"), db: redisDb });
+  onTestFinished(() => redis.disconnect());
+  const { name, allow } = await changingUser();
+  const credentials = { REDIS_USERNAME: name, REDIS_PASSWORD: "secret", MAX_SITES: "1" };
+  startBundle("subscriber", { ...subscriber, ...credentials });
+  const send = (await startSender(amqpUrl, "tsd")).newBoot();
+  const hurry = { intervalMs: 1_000 };
+  await send(hurry);
+  await expectHealth(url, 10_000, ({ code }) => expect(code).toBe(200));
+
+  // What is quarantined.
+  await allow("-lpush");
+  await (await startSender(amqpUrl, "one-too-many")).newBoot()();
+  await expectHealth(url, 2_000, ({ problems }) => expect(problems[0]).toContain("cannot be stored"));
+  const isOverdue = async () => {
+    await send(hurry);
+    const deadline = Number(await redis.zscore("heartbeat:deadlines", "tsd"));
+    expect(Date.now() - deadline).toBeGreaterThan(1_000);
+  };
+  await vi.waitFor(isOverdue, { timeout: 6_000, interval: 200 });
+  await allow("+lpush");
+  await send(hurry);
+  await expectHealth(url, 3_000, ({ code }) => expect(code).toBe(200));
+  const events = await redis.xrange("heartbeat:{tsd}:events", "-", "+");
+  expect(events.filter(([, fields]) => fields.includes("silent"))).toEqual([]);
 });

@@ -20,6 +20,14 @@ async function stop({ child, ended }: Bundle): Promise<void> {
   expect(performance.now() - startedMs).toBeLessThan(STOP_DEADLINE_MS);
 }
 
+/** Nothing waits in the queue: what is left of it is in somebody's hands. */
+async function untilDelivered(amqpUrl: string): Promise<void> {
+  const connection = await connect(amqpUrl);
+  const channel = await connection.createChannel();
+  await vi.waitFor(async () => expect((await channel.checkQueue("my_queue")).messageCount).toBe(0), 5_000);
+  await connection.close();
+}
+
 /** How many messages are in the queue, once nobody has any in hand. */
 async function queueLength(amqpUrl: string): Promise<number> {
   const connection = await connect(amqpUrl);
@@ -69,6 +77,7 @@ describe("a stop ends with 0 within five seconds, and what could not be stored s
     await redis.command(name, ...args).catch(() => {}); // it may end without an answer
     await expectHealth(fresh.url, 3_000, ({ code }) => expect(code).toBe(503));
     await send({ states: { db: "down" } });
+    await untilDelivered(fresh.amqpUrl);
     await stop(bundle);
     expect(await queueLength(fresh.amqpUrl)).toBe(1);
     expect(bundle.printed()).not.toContain("broker unavailable");

@@ -57,7 +57,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   let resting: NodeJS.Timeout | undefined;
   let backfilling: Promise<void> | undefined;
   let backfilled = 0;
-  let isLeaving = false;
+  let isEnding = false;
 
   function due(cause: Cause): void {
     shelve();
@@ -80,8 +80,8 @@ export function startDelivery(options: DeliveryOptions): Delivery {
 
   async function sendNewest(): Promise<void> {
     const mine = newest;
-    if (!mine || mine.isUnderWay || underWay >= MAX_UNDER_WAY) return;
-    if (!canSend()) {
+    if (!mine || mine.isUnderWay) return;
+    if (!canSend() || underWay >= MAX_UNDER_WAY) {
       mine.isFresh = false;
       return;
     }
@@ -154,7 +154,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   }
 
   async function goodbye(withinMs: number): Promise<void> {
-    isLeaving = true;
+    isEnding = true;
     shelve();
     if (canSend()) {
       const deadline = sleep(withinMs, "no confirm in time");
@@ -172,8 +172,9 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   return {
     due,
     resume() {
-      // What the subscriber knows may be as old as the last heartbeat that it got. After a goodbye nothing is news.
-      if (newest || isLeaving) wake();
+      // What the subscriber knows may be as old as the last heartbeat that it got. But the goodbye is the last word: after it
+      // only the rest follows, also where the connection comes back before we have gone.
+      if (newest || isEnding) wake();
       else due("interval");
     },
     goodbye,

@@ -54,6 +54,11 @@ export function believe(before: Belief, seen: Observation, nowMs: number): Belie
   return { state, sinceMs, observedAtMs: nowMs, reason, detail, latencyMs, failedLooks, failingSinceMs };
 }
 
+function forget(before: Belief, nowMs: number): Belief {
+  const sinceMs = before.state === "unknown" ? before.sinceMs : nowMs;
+  return { ...before, state: "unknown", sinceMs, reason: "not_looked_lately" };
+}
+
 export interface WatchedTarget extends Target {
   readonly belief: Belief;
 }
@@ -133,9 +138,9 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
   /** A state that nobody has looked at for long is no longer known, whatever kept the probe from looking. */
   function known({ lookedAtMs, entries }: Watched): WatchedTarget[] {
     const isForgotten = performance.now() - lookedAtMs > MAX_MISSED_LOOKS * (intervalMs + options.timeoutMs);
-    const forgotten = { state: "unknown", reason: "not_looked_lately" } as const;
-    return entries.map(({ target, belief }) => {
-      return { ...target, belief: isForgotten ? { ...belief, ...forgotten } : belief };
+    return entries.map((entry) => {
+      if (isForgotten) entry.belief = forget(entry.belief, now());
+      return { ...entry.target, belief: entry.belief };
     });
   }
 

@@ -13,7 +13,8 @@ function start({ most = 100 } = {}) {
   const broker = {
     isThere: true,
     refuses: false,
-    isMute: false,
+    /** Confirms when that is resolved, or never. */
+    mutedUntil: undefined as Promise<void> | undefined,
     sent: [] as string[],
     confirmed: [] as string[],
   };
@@ -41,7 +42,7 @@ function start({ most = 100 } = {}) {
       const told = `${sequence} ${cause} ${components.map((one) => one.state).join()}`;
       broker.sent.push(told);
       if (broker.refuses) throw new Error("refused");
-      if (broker.isMute) await new Promise(() => {});
+      await broker.mutedUntil;
       if (cause === "backfill") await verdict;
       broker.confirmed.push(told);
     },
@@ -231,12 +232,34 @@ describe("in the middle of a back-fill", () => {
 
 test("a broker that does not answer is not sent more and more, and gets the goodbye all the same", async () => {
   const { broker, delivery, lines } = start();
-  broker.isMute = true;
+  broker.mutedUntil = new Promise(() => {});
   for (let count = 0; count < 50; count += 1) delivery.due("change");
   expect(broker.sent.length).toBeLessThan(30);
   await delivery.goodbye(10);
   expect(broker.sent.at(-1)).toBe("51 goodbye up");
   expect(lines[0]).toMatchObject({ cause: "no confirm in time", msg: "goodbye was not confirmed" });
+});
+
+test("what waited for a slow broker is sent with the states of then", async () => {
+  const { broker, delivery, become, confirmed } = start();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  broker.mutedUntil = promise;
+  for (let count = 0; count < 50; count += 1) delivery.due("change");
+  const underWay = broker.sent.length;
+  become("down");
+  resolve();
+  await confirmed(51);
+  expect(broker.sent[underWay]).toBe("51 change down");
+});
+
+test("after a goodbye nothing is said any more, whatever becomes of the connection", async () => {
+  const { broker, delivery, loseConnection, resume, confirmed } = start();
+  delivery.due("interval");
+  await confirmed(1);
+  await delivery.goodbye(1_000);
+  loseConnection();
+  resume();
+  expect(broker.sent).toEqual(["1 interval up", "2 goodbye up"]);
 });
 
 test("a stop while the broker is away says nothing, and tells what is lost", async () => {

@@ -129,6 +129,27 @@ describe("the loop", () => {
     await vi.waitFor(() => expect(watch.targets()[0]?.belief).toMatchObject(forgotten));
   });
 
+  test("since when it is unknown, and since when it is up again, is told as it was", async () => {
+    const { promise: gate, resolve: lookAgain } = Promise.withResolvers<void>();
+    const sleep = async (ms: number) => {
+      await gate;
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    };
+    const timing = { intervalMs: 20, timeoutMs: 20, stopAfterSleeps: 1, sleep };
+    const { watch } = start(script([UP], undefined), timing);
+    await watch.firstLook;
+    const belief = () => watch.targets()[0]?.belief;
+    const upSinceMs = belief()?.sinceMs ?? Infinity;
+    await vi.waitFor(() => expect(belief()?.state).toBe("unknown"), { interval: 1 });
+    const unknownSinceMs = belief()?.sinceMs ?? 0;
+    expect(unknownSinceMs).toBeGreaterThan(upSinceMs + 100);
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(unknownSinceMs));
+    expect(belief()).toMatchObject({ state: "unknown", sinceMs: unknownSinceMs });
+    lookAgain();
+    await vi.waitFor(() => expect(belief()?.state).toBe("up"));
+    expect(belief()?.sinceMs).toBeGreaterThan(unknownSinceMs);
+  });
+
   test("no more probes look at the same time than allowed", async () => {
     let now = 0;
     let most = 0;

@@ -86,16 +86,20 @@ export function connectBroker(options: BrokerOptions): Broker {
 
   async function run(): Promise<void> {
     let failingSinceMs = 0;
-    for (const next of inTurn(settings)) {
-      if (closing.signal.aborted) return;
+    const turns = inTurn(settings);
+    let next = turns.next().value;
+    while (!closing.signal.aborted) {
+      let isLeft = false;
       try {
-        const isLeft = await runSession(next);
+        isLeft = await runSession(next);
         if (!closing.signal.aborted && !isLeft)
           outage.failed(`${placeOf(next)}: the connection was lost, or queue '${topology.queue}' deleted`);
       } catch (error) {
         const problem = await brokerProblem(error, next);
         if (!closing.signal.aborted) outage.failed(problem);
       }
+      // Nothing is wrong with the one that was left.
+      if (!isLeft) next = turns.next().value;
       if (failures === 0) failingSinceMs = performance.now();
       failures += 1;
       const outageMs = performance.now() - failingSinceMs;

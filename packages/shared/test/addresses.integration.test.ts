@@ -86,6 +86,23 @@ test("the first that lets us in is used, and when it goes away the next one at o
   ]);
 });
 
+test("one that is left on purpose is the next to be tried: it did nothing wrong", async () => {
+  const { address } = await freshAddresses();
+  const [a, b] = [await address(), await address()];
+  await a.on();
+  let sessions = 0;
+  const { broker, lines } = startSession(a.settings, {
+    settings: [a.settings, b.settings],
+    async open({ leave }) {
+      sessions += 1;
+      if (sessions <= 2) leave();
+    },
+  });
+  await vi.waitFor(() => expect(sessions).toBe(3), SOON);
+  expect(broker.address).toBe(a.settings);
+  expect(lines).toEqual([]);
+});
+
 test("while none lets us in it is one outage in which each tells why, once", async () => {
   const { address } = await freshAddresses();
   const [a, b, c] = [await address(), await address(), await address()];

@@ -65,6 +65,7 @@ export function readConfig(environment: Env) {
         : undefined,
     apply: { expectedIntervalMs: env.EXPECTED_INTERVAL, silenceFactor: env.SILENCE_FACTOR },
     verdict: { expectedSites: env.EXPECTED_SITES, unknownAs: env.UNKNOWN_AS },
+    maxComponents: env.MAX_COMPONENTS,
     store: { maxSites: env.MAX_SITES, readerKeys: readerKeys(env) },
   };
 }
@@ -89,6 +90,7 @@ const schema = z.object({
     Array<string>(),
   ),
   MAX_SITES: count(1_000, 1, 100_000),
+  MAX_COMPONENTS: count(20_000, 1, 10_000_000),
   EXPECTED_INTERVAL: seconds(60_000, 0.1, 86_400),
   SILENCE_FACTOR: decimal(2.5, 1, 1_000),
   UNKNOWN_AS: oneOf(["fail", "warn"], "fail"),

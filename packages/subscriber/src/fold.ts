@@ -18,6 +18,25 @@ export interface Folded {
   readonly taken: readonly TakenIn[];
 }
 
+/** Each tells of every component that it lacks: with thousands of them, fifty boots at once would fill the memory. */
+const MAX_BOOTS_AT_ONCE = 8;
+
+/** Heartbeats in order, in as many parts as it takes for each to have few boots. */
+export function ofFewBoots(received: readonly Received[]): Received[][] {
+  const parts: Received[][] = [];
+  let boots = new Set<string>();
+  for (const one of received) {
+    const { bootId } = one.heartbeat;
+    if (boots.size === 0 || (!boots.has(bootId) && boots.size >= MAX_BOOTS_AT_ONCE)) {
+      parts.push([]);
+      boots = new Set();
+    }
+    boots.add(bootId);
+    parts.at(-1)?.push(one);
+  }
+  return parts;
+}
+
 /** Heartbeats that are quarantined, and why. */
 export type Refusals = ReadonlyMap<Received, Rejected>;
 

@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import { type ApplyRules, keyOf } from "./apply.ts";
 import type { StateEvent } from "./events.ts";
 import { factsOf } from "./facts.ts";
-import { fold, type Refusals, replaysAmong } from "./fold.ts";
+import { fold, ofFewBoots, type Refusals, replaysAmong } from "./fold.ts";
 import { judge, type Received } from "./judge.ts";
 import { rejection, type RejectionCode, type Rejections, rejections } from "./rejection.ts";
 import type { SiteRecord } from "./site-record.ts";
@@ -44,6 +44,8 @@ export interface Intake {
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Why what came last could not be stored; undefined when it could. */
   readonly failure: StoreFailure | undefined;
+  /** performance.now() when something could not be stored for the last time, -Infinity when that never happened. */
+  readonly lastFailedMs: number;
   readonly rejections: Rejections;
 }
 
@@ -58,6 +60,7 @@ export function intake(options: IntakeOptions): Intake {
   const judged = judge(defaultSite, verify);
   const refused = rejections(log);
   let failure: StoreFailure | undefined;
+  let lastFailedMs = -Infinity;
 
   /** Tries until the store answers. */
   async function held<T>(work: () => Promise<T>, lost: AbortSignal): Promise<T> {
@@ -69,7 +72,8 @@ export function intake(options: IntakeOptions): Intake {
         return result;
       } catch (error) {
         const problem = errorText(error);
-        failure = { problem, atMs: performance.now() };
+        lastFailedMs = performance.now();
+        failure = { problem, atMs: lastFailedMs };
         outage.failed(problem);
         if (performance.now() - startedMs > MAX_HOLD_MS) throw error;
         await sleep(backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS), undefined, { signal: lost });
@@ -77,7 +81,7 @@ export function intake(options: IntakeOptions): Intake {
     }
   }
 
-  /** All heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
+  /** Heartbeats of one site in one commit; whoever loses a race against another subscriber begins anew. */
   function siteWork(site: string, received: readonly Received[], setAtMs: number): () => Promise<Refusals> {
     let replays: Refusals | undefined;
     return async () => {
@@ -96,6 +100,10 @@ export function intake(options: IntakeOptions): Intake {
           return refuseAll(received, "refused_by_redis", `redis refuses it: ${result.message}`);
         }
         if (result === "full") return refuseAll(received, "too_many_sites", "too many sites (MAX_SITES)");
+        if (result === "crowded") {
+          const reason = "too many components of all sites together (MAX_COMPONENTS)";
+          return refuseAll(received, "too_many_components", reason);
+        }
         if (result === "committed") {
           if (record) logChanges(before.record, record, log);
           return logOutcomes(site, outcomes, replays);
@@ -148,7 +156,9 @@ export function intake(options: IntakeOptions): Intake {
       const setAtMs = clockSetAtMs();
       const bySite = Map.groupBy(received, ({ heartbeat }) => heartbeat.site ?? defaultSite);
       for (const [site, ofSite] of bySite) {
-        for (const [one, why] of await held(siteWork(site, ofSite, setAtMs), lost)) refusals.set(one, why);
+        for (const part of ofFewBoots(ofSite)) {
+          for (const [one, why] of await held(siteWork(site, part, setAtMs), lost)) refusals.set(one, why);
+        }
       }
       const accepted = received.filter((one) => !refusals.has(one));
       const entries = accepted.flatMap(({ heartbeat }) => heartbeat.upstreamEntries);
@@ -159,6 +169,9 @@ export function intake(options: IntakeOptions): Intake {
     },
     get failure() {
       return failure;
+    },
+    get lastFailedMs() {
+      return lastFailedMs;
     },
     rejections: refused,
   };

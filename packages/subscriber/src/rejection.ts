@@ -12,6 +12,7 @@ const REJECTION_CODES = [
   "not_a_heartbeat",
   "too_large",
   "too_many_sites",
+  "too_many_components",
   "refused_by_redis",
 ] as const;
 

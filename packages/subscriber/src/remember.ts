@@ -69,12 +69,24 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
   };
 }
 
+/** What two subscribers have received may be stored in another order: their loops are busy for so long at times. */
+const SAME_TIME_MS = 2_000;
+
 /**
- * Within a boot the sequence decides, but in format 1, where it is a clock that may be set back; otherwise when it was
- * received, by the clocks of the subscribers.
+ * Within a boot the sequence decides, but in format 1, where it is a clock that may be set back. The record that remembers
+ * the other one's boot as far as that had come is the later one. Otherwise it is when they were received, by the clocks
+ * of the subscribers.
  */
 function isNewer(a: SiteRecord | undefined, b: SiteRecord | undefined): boolean {
   if (!a || !b) return a !== undefined;
-  if (a.format === 2 && a.bootId === b.bootId && a.sequence !== b.sequence) return a.sequence > b.sequence;
+  const isSameTime = Math.abs(a.receivedAtMs - b.receivedAtMs) <= SAME_TIME_MS;
+  if (a.bootId === b.bootId) {
+    const isOrdered = (a.format === 2 && b.format === 2) || isSameTime;
+    if (isOrdered && a.sequence !== b.sequence) return a.sequence > b.sequence;
+  } else if (remembers(a, b) !== remembers(b, a)) return remembers(a, b);
   return a.receivedAtMs > b.receivedAtMs;
+}
+
+function remembers({ boots }: SiteRecord, { bootId, sequence }: SiteRecord): boolean {
+  return boots.some((boot) => boot.bootId === bootId && boot.sequence >= sequence);
 }

@@ -8,6 +8,7 @@ import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts";
 import { readConfig } from "./config.ts";
+import { uncrowdedStore } from "./crowd.ts";
 import { buildApp } from "./http/app.ts";
 import { intake } from "./intake.ts";
 import { ownClock } from "./own-clock.ts";
@@ -24,6 +25,8 @@ import { verdict } from "./verdict.ts";
 const STORE_RETRY_MS = 250;
 /** How long no silence is written while the broker has not been reached yet. */
 const FIRST_CONNECT_MS = 30_000;
+/** Longer than from one try to store what is in hand to the end of the next one. */
+const IN_HAND_MS = 3_000;
 
 /** Runs the service until a signal. */
 export async function runSubscriber(env: Env, version: string): Promise<void> {
@@ -45,7 +48,8 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
     nodeAway: (problem) => outage.isOn && outage.failed(problem),
   });
   onStop(() => redis.disconnect());
-  const { store, memory } = rememberingStore(redisStore(redis, config.store));
+  const { store: whole, memory } = rememberingStore(redisStore(redis, config.store));
+  const store = uncrowdedStore(whole, memory.sites, config.maxComponents);
 
   const clockSetAtMs = ownClock(now, () => performance.now());
   const { apply: rules, defaultSite, verify } = config;
@@ -70,16 +74,18 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
   onStop(() => broker.close());
 
   /** At the start the broker may hold what came while we were away: for as long as it takes to connect. */
-  const isCatchingUp = () =>
+  const isBacklogLeft = () =>
     broker.awaySinceMs === undefined
       ? (consumer?.isCatchingUp ?? true)
       : broker.awaySinceMs === 0 && performance.now() < FIRST_CONNECT_MS;
+  /** What could not be stored a moment ago may still be in our hands, and ends a silence as what waits in the queue does. */
+  const isCatchingUp = () => isBacklogLeft() || performance.now() - heartbeats.lastFailedMs < IN_HAND_MS;
 
   const { expectedSites } = config.verdict;
   /** What could not be stored went back to the queue, and is made up for when that has been taken in, by whomever. */
   const stuckProblem = () => {
     const { failure } = heartbeats;
-    const isMadeUpFor = failure && failure.atMs < consumingSinceMs && !isCatchingUp();
+    const isMadeUpFor = failure && failure.atMs < consumingSinceMs && !isBacklogLeft();
     return isMadeUpFor ? undefined : failure?.problem;
   };
   const isStoreStuck = () => stuckProblem() !== undefined;

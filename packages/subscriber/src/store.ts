@@ -47,7 +47,7 @@ export class RefusedError extends Error {
   override readonly name = "RefusedError";
 }
 
-export type CommitResult = "committed" | "conflict" | "full";
+export type CommitResult = "committed" | "conflict" | "full" | "crowded";
 
 /** What the subscriber needs of its memory. Everything rejects while the store is away, within 2 s. */
 export interface Store {
@@ -58,7 +58,7 @@ export interface Store {
   /**
    * Writes a site's record, the reader's keys that follow from it and the events that led to it, all or nothing.
    * `before` is what was loaded: `conflict` when it is not what is stored now, `full` when the site is new and there
-   * are too many.
+   * are too many; `crowded` when there are too many components.
    */
   commit(
     before: Stored,

@@ -24,6 +24,11 @@ describe("what somebody else wrote to a key of ours", () => {
       key: undefined,
       write: ["HSET", "heartbeat:{tsd}:site", "version", "x"],
     },
+    ...["inf", "nan", "0x10", "1.5"].map((version) => ({
+      what: `a version is ${version}`,
+      key: undefined,
+      write: ["HSET", "heartbeat:{tsd}:site", "version", version],
+    })),
     {
       what: "the events are a set",
       key: "heartbeat:{tsd}:events",
@@ -46,6 +51,19 @@ describe("what somebody else wrote to a key of ours", () => {
     expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
     expect(await store.due(record.sweepAtMs + 1)).toEqual(["tsd"]);
     expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("does not keep messages out of the quarantine", async () => {
+    const { store, redis } = await freshStore();
+    await redis.set("heartbeat:rejected", "x");
+    const rejected = {
+      code: "not_a_heartbeat",
+      reason: "not JSON",
+      receivedAtMs: startMs,
+      head: "{",
+    } as const;
+    await store.quarantine([rejected]);
+    expect(await redis.llen("heartbeat:rejected")).toBe(1);
   });
 
   test("makes a site lost, not all of them unreadable, and the reader is told", async () => {

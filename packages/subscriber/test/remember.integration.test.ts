@@ -107,3 +107,26 @@ test("a pass over a store in which nothing happened writes nothing", async () =>
   await memory.keepStore();
   expect(await redis.get("heartbeat:generation")).toBe(generation);
 });
+
+test.each([
+  { what: "of another run", boots: ["one", "two"], format: 2, sequences: [7, 1] },
+  { what: "in format 1", boots: ["one", "one"], format: 1, sequences: [nowMs, nowMs + 1_000] },
+] as const)(
+  "what another subscriber received earlier and stored later stays, $what",
+  async ({ boots, format, sequences }) => {
+    const { store: plain } = await freshStore();
+    const [one, other] = [rememberingStore(plain), rememberingStore(plain)];
+    await one.memory.keepStore();
+    const states = ["up", "down"] as const;
+    for (const [index, { store }] of [one, other].entries()) {
+      const before = await store.load("tsd");
+      const components = [component({ state: states[index] ?? "up", sinceMs: nowMs + index })];
+      const [bootId, sequence] = [boots[index] ?? "", sequences[index] ?? 0];
+      const message = heartbeat({ format, bootId, sequence, sentAtMs: nowMs + index, components });
+      const { record } = applyHeartbeat(before.record, message, "tsd", receipt(nowMs + 100 - index), rules);
+      expect(record && (await store.commit(before, record, []))).toBe("committed");
+    }
+    expect(await one.memory.keepStore()).toEqual([]);
+    expect((await plain.loadAll()).records).toMatchObject([{ components: [{ state: "down" }] }]);
+  },
+);

@@ -177,6 +177,20 @@ describe.each(stores)("records $where", ({ freshStore }) => {
     },
   );
 
+  test("an event of years to come that is given up keeps nothing of the present from being told", async () => {
+    const { store } = await freshStore();
+    const record = await hear(store, "tsd", [{}]);
+    const event = { kind: "service", name: "db", state: "up", sinceMs: startMs, reason: undefined } as const;
+    const ahead = { ...event, sinceMs: Date.UTC(2099, 1) };
+    const commit = async (...events: (typeof event)[]) =>
+      await store.commit(await store.load("tsd"), record, events);
+    await commit(ahead, event);
+    await commit(...Array.from({ length: 999 }, () => event));
+    expect(await store.loadHistory("tsd")).toMatchObject({ givenUpToMs: 0 });
+    await commit(ahead, ...Array.from({ length: 1_000 }, () => event));
+    expect((await store.loadHistory("tsd")).givenUpToMs).toBe(startMs);
+  });
+
   test("events of a site of which nothing else is known make it one of the lost, and there may be too many of them", async () => {
     const { store } = await freshStore({ maxSites: 1 });
     const event = { kind: "service", name: "db", state: "up", sinceMs: startMs, reason: undefined } as const;

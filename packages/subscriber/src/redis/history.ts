@@ -8,6 +8,8 @@ const LEAST_EVENTS = 1_000;
 /** So that a site with many components keeps what happened when all of them failed and came back. */
 const EVENTS_PER_COMPONENT = 4;
 const MOST_EVENTS = 8_000;
+/** What a clock that is wrong by more says of an event that is given up is not believed of all the others. */
+const MOST_AHEAD_MS = 24 * 60 * 60 * 1000;
 
 /** The changes of what was told of a site, for the script that makes them. */
 export function historyChanges(
@@ -19,12 +21,15 @@ export function historyChanges(
   const restated = corrections?.restated?.map(({ kind, name, state, sinceMs, bootId }) => {
     return [kind, name, state, sinceMs, bootId];
   });
-  const tooMany = events.slice(0, -most);
+  const latest = sinceOf({ sinceMs: Date.now() + MOST_AHEAD_MS });
+  const tooMany = events.slice(0, -most).map(sinceOf);
+  const givenUp = tooMany.filter((since) => since <= latest).toSorted();
   return JSON.stringify({
     most,
     events: events.slice(-most).map(streamEntry),
     withdrawn: corrections?.withdrawn ?? [],
-    ...(tooMany.length > 0 && { given_up: tooMany.map(sinceOf).toSorted().at(-1) }),
+    latest,
+    given_up: givenUp.at(-1),
     ...(restated && { restated: JSON.stringify(restated) }),
   });
 }

@@ -6,6 +6,7 @@
   ARGV[1]   most that are kept
   ARGV[2…]  messages, the newest last
 ]]
+mend(KEYS[1], "list")
 for i = 2, #ARGV do
   redis.call("LPUSH", KEYS[1], ARGV[i])
 end

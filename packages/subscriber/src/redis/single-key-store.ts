@@ -6,7 +6,8 @@ import { parseHistory } from "./history.ts";
 import { eventsKey, GENERATION, REJECTED, siteKey, SWEEPS } from "./keys.ts";
 import { isWrongType, parseRecord } from "./record.ts";
 
-const QUARANTINE = readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
+const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
+const QUARANTINE = REPAIR + readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
 const MAX_REJECTED = 1_000;
 
 /** What touches one key at a time, or those of one site in one slot, and so is the same on one server and in a cluster. */
@@ -21,7 +22,7 @@ export function singleKeyStore(
         .hmget(siteKey(site), ...fields)
         .catch(nothingIfWrongType);
       return {
-        version: Number(version ?? 0) || 0,
+        version: /^\d+$/.test(version ?? "") ? Number(version) : 0,
         record: record ? parseRecord(record) : undefined,
         forgottenAtMs: forgottenAtMs ? Number(forgottenAtMs) : undefined,
       };
