@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Cluster, Result } from "ioredis";
 import type { SiteRecord } from "../site-record.ts";
 import type { CommitResult, Store, Stored } from "../store.ts";
+import { TAKEN_WHEN_FULL, REFUSED_WHEN_FULL } from "./first-line.ts";
 import { historyChanges } from "./history.ts";
 import { eventsKey, FORGOTTEN_FOR_S, GENERATION, siteKey, SITES, SWEEPS } from "./keys.ts";
 import { allSites } from "./record.ts";
@@ -10,11 +11,22 @@ import { singleKeyStore } from "./single-key-store.ts";
 const RECORD = readFileSync(new URL("./record.lua", import.meta.url), "utf8");
 const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url), "utf8");
 const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
-const COMMIT = REPAIR + RECORD + readFileSync(new URL("./cluster-commit.lua", import.meta.url), "utf8");
-const FORGET = REPAIR + RECORD + readFileSync(new URL("./cluster-forget.lua", import.meta.url), "utf8");
-const ADD_SITE = REPAIR + readFileSync(new URL("./cluster-add-site.lua", import.meta.url), "utf8");
-const SCHEDULE = REPAIR + readFileSync(new URL("./cluster-schedule.lua", import.meta.url), "utf8");
-const COUNT = REPAIR + COUNT_COMMIT + readFileSync(new URL("./cluster-count.lua", import.meta.url), "utf8");
+const COMMIT =
+  REFUSED_WHEN_FULL +
+  REPAIR +
+  RECORD +
+  readFileSync(new URL("./cluster-commit.lua", import.meta.url), "utf8");
+const FORGET =
+  TAKEN_WHEN_FULL + REPAIR + RECORD + readFileSync(new URL("./cluster-forget.lua", import.meta.url), "utf8");
+const ADD_SITE =
+  REFUSED_WHEN_FULL + REPAIR + readFileSync(new URL("./cluster-add-site.lua", import.meta.url), "utf8");
+const SCHEDULE =
+  REFUSED_WHEN_FULL + REPAIR + readFileSync(new URL("./cluster-schedule.lua", import.meta.url), "utf8");
+const COUNT =
+  TAKEN_WHEN_FULL +
+  REPAIR +
+  COUNT_COMMIT +
+  readFileSync(new URL("./cluster-count.lua", import.meta.url), "utf8");
 
 const TAKE_NOTHING = readFileSync(new URL("./take-nothing.lua", import.meta.url), "utf8");
 

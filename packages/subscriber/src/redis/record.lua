@@ -33,8 +33,6 @@ end
 -- text, or nil to leave the one that is there. Goes first: what is refused has to be refused before anything is written.
 local function write_history(site_key, stream_key, changes)
   mend(stream_key, "stream")
-  -- What a full Redis refuses, before what it does not: once a script has written something it may write on.
-  redis.call("HSET", site_key, "version", version_of(site_key))
   -- With an id that no entry has, so that a user who lacks a permission fails whatever there is to do.
   redis.call("XDEL", stream_key, "0-0")
   local excess = redis.call("XLEN", stream_key) - #changes.withdrawn + #changes.events - changes.most

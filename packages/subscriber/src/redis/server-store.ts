@@ -5,6 +5,7 @@ import * as z from "zod";
 import { type ReaderEntry, readerEntries } from "../reader-keys.ts";
 import type { SiteRecord } from "../site-record.ts";
 import type { CommitResult, Store, Stored } from "../store.ts";
+import { TAKEN_WHEN_FULL, REFUSED_WHEN_FULL } from "./first-line.ts";
 import { historyChanges } from "./history.ts";
 import {
   eventsKey,
@@ -26,12 +27,12 @@ const COUNT_COMMIT = readFileSync(new URL("./count-commit.lua", import.meta.url)
 const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
 const UNKNOWN_SITES = readFileSync(new URL("./unknown-sites.lua", import.meta.url), "utf8");
 const SHARED = REPAIR + RECORD + READER_KEYS + COUNT_COMMIT + UNKNOWN_SITES;
-const COMMIT = SHARED + readFileSync(new URL("./commit.lua", import.meta.url), "utf8");
-const FORGET = SHARED + readFileSync(new URL("./forget.lua", import.meta.url), "utf8");
+const COMMIT = REFUSED_WHEN_FULL + SHARED + readFileSync(new URL("./commit.lua", import.meta.url), "utf8");
+const FORGET = TAKEN_WHEN_FULL + SHARED + readFileSync(new URL("./forget.lua", import.meta.url), "utf8");
 const TELL_UNKNOWN_SITES =
-  SHARED + readFileSync(new URL("./tell-unknown-sites.lua", import.meta.url), "utf8");
+  REFUSED_WHEN_FULL + SHARED + readFileSync(new URL("./tell-unknown-sites.lua", import.meta.url), "utf8");
 const TAKE_NOTHING = readFileSync(new URL("./take-nothing.lua", import.meta.url), "utf8");
-const WITHDRAW = SHARED + readFileSync(new URL("./withdraw.lua", import.meta.url), "utf8");
+const WITHDRAW = TAKEN_WHEN_FULL + SHARED + readFileSync(new URL("./withdraw.lua", import.meta.url), "utf8");
 
 /** The store on one server, or on a primary that sentinels name. Every change is one script. */
 export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOptions): Store {

@@ -2,12 +2,14 @@ import { readFileSync } from "node:fs";
 import type { Result } from "ioredis";
 import type { Store } from "../store.ts";
 import type { RedisClient } from "./connection.ts";
+import { REFUSED_WHEN_FULL } from "./first-line.ts";
 import { parseHistory } from "./history.ts";
 import { eventsKey, GENERATION, REJECTED, siteKey, SWEEPS } from "./keys.ts";
 import { isWrongType, parseRecord } from "./record.ts";
 
 const REPAIR = readFileSync(new URL("./repair.lua", import.meta.url), "utf8");
-const QUARANTINE = REPAIR + readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
+const QUARANTINE =
+  REFUSED_WHEN_FULL + REPAIR + readFileSync(new URL("./quarantine.lua", import.meta.url), "utf8");
 const MAX_REJECTED = 1_000;
 
 /** What touches one key at a time, or those of one site in one slot, and so is the same on one server and in a cluster. */
