@@ -1,12 +1,6 @@
-import * as z from "zod";
-import {
-  type Cause,
-  type ComponentReport,
-  isWorse,
-  type Kind,
-  MAX_NAME_LENGTH,
-  SITE_PATTERN,
-} from "./heartbeat.ts";
+import type * as z from "zod";
+import { type Cause, type ComponentReport, isWorse, type Kind } from "./heartbeat.ts";
+import { type Entry, MAX_ENTRIES, type Message, messageSchema } from "./message-schema.ts";
 import { formatUpstreamTimestamp, parseUpstreamTimestamp } from "./timestamp.ts";
 
 /** A heartbeat as the subscriber received it, in either format. */
@@ -44,8 +38,6 @@ export type Decoded =
 
 /** More than ten thousand components in format 1 fit; what is larger is refused before it is parsed. */
 export const MAX_BODY_BYTES = 1024 * 1024;
-/** More do not fit in a body, in either format: an entry as upstream or we write it takes 70 bytes or more. */
-const MAX_ENTRIES = 15_000;
 /** Three for each entry, should its name have some. A million empty objects would cost a hundred times their text. */
 const MAX_BRACKETS = 3 * MAX_ENTRIES;
 
@@ -95,7 +87,7 @@ function worstOfEach(components: readonly ComponentReport[]): ComponentReport[] 
   return [...worst.values()];
 }
 
-function receivedV2(v2: z.output<typeof v2Schema>): DatedPart {
+function receivedV2(v2: NonNullable<Message["v2"]>): DatedPart {
   const { sentAt, intervalSeconds, components, ...rest } = v2;
   return {
     ...rest,
@@ -165,90 +157,3 @@ function firstIssue(error: z.ZodError): string {
   const path = issue?.path.join(".");
   return `${path ? `${path}: ` : ""}${issue?.message}`.slice(0, 200);
 }
-
-/** Half a surrogate pair is no text: neither UTF-8 nor Redis's JSON can hold it. */
-const text = (mostLength: number) =>
-  z
-    .string()
-    .max(mostLength)
-    .refine((given) => given.isWellFormed(), "is not well-formed text");
-const name = text(MAX_NAME_LENGTH).min(1);
-const kind = z.enum(["service", "queue"]);
-const state = z.enum(["up", "down", "unknown"]);
-/** ISO 8601 in UTC, as Date.prototype.toISOString writes it, to unix milliseconds. */
-const isoTime = z.iso
-  .datetime()
-  .transform((text) => Date.parse(text))
-  .refine((atMs) => atMs >= 0, "is before 1970");
-const shortText = text(1000).optional();
-/** Thirty years. Beyond what a date can be, one heartbeat could make all times of its site unprintable. */
-const MAX_UPTIME_MS = 1e12;
-
-/** Looks no further than to the first bad entry: the problems of a million would fill the memory. */
-const listOf = <Schema extends z.ZodType>(entry: Schema) =>
-  z
-    .custom<z.input<Schema>[]>(
-      (list) => Array.isArray(list) && list.length <= MAX_ENTRIES,
-      `is no list of at most ${MAX_ENTRIES} entries`,
-    )
-    .transform((list, context) => {
-      const entries: z.output<Schema>[] = [];
-      for (const [index, given] of list.entries()) {
-        const parsed = entry.safeParse(given);
-        if (!parsed.success) {
-          const [issue] = parsed.error.issues;
-          context.addIssue({ ...issue, code: "custom", path: [index, ...(issue?.path ?? [])] });
-          return z.NEVER;
-        }
-        entries.push(parsed.data);
-      }
-      return entries;
-    });
-
-const entrySchema = z.object({
-  name,
-  status: z.enum(["ok", "not_ok"]),
-  // Upstream takes the time of receipt for a missing one.
-  timestamp: z.unknown().optional(),
-});
-
-type Entry = z.output<typeof entrySchema>;
-
-const v2Schema = z.object({
-  site: z.string().regex(SITE_PATTERN),
-  bootId: text(64).min(1),
-  sequence: z.int().min(1),
-  sentAt: isoTime,
-  uptimeMs: z.number().min(0).max(MAX_UPTIME_MS),
-  intervalSeconds: z.number().positive().max(86_400),
-  cause: z.enum(["interval", "change", "goodbye", "backfill"]),
-  components: listOf(
-    z.object({
-      kind,
-      name,
-      probe: text(64).optional(),
-      state,
-      reason: text(64).optional(),
-      detail: shortText,
-      since: isoTime.optional(),
-      observedAt: isoTime,
-      latencyMs: z.number().min(0).optional(),
-    }),
-  ),
-});
-
-/** The key that format 2 adds, as it is written. */
-export type V2Part = z.input<typeof v2Schema>;
-
-const messageSchema = z.object({
-  status: z.literal("heartbeat"),
-  timestamp: text(64),
-  hosts: listOf(entrySchema).default([]),
-  rmq_consumers: z.object({
-    queues_status: listOf(entrySchema).default([]),
-    services_status: listOf(entrySchema).default([]),
-  }),
-  v2: v2Schema.optional(),
-});
-
-type Message = z.output<typeof messageSchema>;

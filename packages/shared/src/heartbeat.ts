@@ -1,4 +1,4 @@
-import type { V2Part } from "./decode.ts";
+import type { V2Part } from "./message-schema.ts";
 import { formatUpstreamTimestamp } from "./timestamp.ts";
 
 /** What the pipeline consists of: services (hosts, workers) and queues. A name is unique within its kind. */

@@ -10,6 +10,7 @@ import {
   sentAtByOurClock,
 } from "./sender-clock.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
+import { gapsAfter, usualGapMs } from "./usual-gap.ts";
 
 export interface ApplyRules {
   /** The least that is assumed for heartbeats that announce none. */
@@ -141,33 +142,6 @@ function trusted(clock: SenderClock, clockSetAtMs: number): SenderClock {
   return { anchor: clock.anchor };
 }
 
-/** How many of the last times between heartbeats are kept, and of how many on they tell anything. */
-const MAX_GAPS = 5;
-const LEAST_GAPS = 2;
-/** As long as an announced interval may be. */
-const MOST_GAP_MS = 86_400_000;
-/** Gaps that differ by less than this part are the same. */
-const GAP_TOLERANCE = 0.25;
-
-/** Only live heartbeats tell how often they come; a clock that was set does not. */
-function gapsAfter(
-  before: SiteRecord | undefined,
-  { bootId, sequence }: ReceivedHeartbeat,
-  isLive: boolean,
-): number[] {
-  const gaps = before?.gapsMs ?? [];
-  const gapMs = before?.bootId === bootId && isLive ? sequence - before.sequence : 0;
-  return gapMs > 0 && gapMs <= MOST_GAP_MS ? [...gaps, gapMs].slice(-MAX_GAPS) : gaps;
-}
-
-/** The median, of two the smaller, where most gaps are about as long: pauses are not taken for the interval. */
-function usualGapMs(gapsMs: readonly number[]): number {
-  if (gapsMs.length < LEAST_GAPS) return 0;
-  const medianMs = gapsMs.toSorted((a, b) => a - b)[Math.floor((gapsMs.length - 1) / 2)] ?? 0;
-  const alike = gapsMs.filter((gapMs) => Math.abs(gapMs - medianMs) <= GAP_TOLERANCE * medianMs);
-  return alike.length * 2 > gapsMs.length ? medianMs : 0;
-}
-
 /** What is not reported any more is gone; but not while two publishers contradict each other, nor by a bare goodbye. */
 function componentsAfter(
   before: SiteRecord | undefined,
@@ -180,43 +154,6 @@ function componentsAfter(
   if (!isContested && !(cause === "goodbye" && components.length === 0)) return reported;
   const names = new Set(components.map(keyOf));
   return [...reported, ...[...known.values()].filter((component) => !names.has(keyOf(component)))];
-}
-
-/** How often the silence of a site is written again: somebody may have deleted what the reader reads. */
-const SILENCE_AGAIN_MS = 60_000;
-
-/** The site's record once its deadline has passed: the silence counts as a failure of everything in it. Idempotent. */
-export function applySilence(record: SiteRecord, nowMs: number): SiteRecord {
-  return {
-    ...record,
-    sweepAtMs: nowMs + SILENCE_AGAIN_MS,
-    isSilenceWritten: true,
-    components: record.components.map((component) => ({ ...component, lastFailedMs: record.deadlineMs })),
-  };
-}
-
-/** Later than so much ago by our clock, and it was another clock, or ours has been set since. */
-const CLOCK_TOLERANCE_MS = 10_000;
-
-/** Whether a record claims to have been received at a time to come: how old its news is cannot be told then. */
-export function isFromTheFuture({ receivedAtMs }: SiteRecord, nowMs: number): boolean {
-  return receivedAtMs > nowMs + CLOCK_TOLERANCE_MS;
-}
-
-/** Such a record, with what it may still claim: nothing, until the next heartbeat. */
-export function withoutFuture(record: SiteRecord, nowMs: number): SiteRecord {
-  const freshAtMs = Math.min(record.freshAtMs, nowMs);
-  const pastMs = nowMs - 1;
-  return {
-    ...record,
-    receivedAtMs: nowMs,
-    freshAtMs,
-    surelyFreshAtMs: 0,
-    deadlineMs: pastMs,
-    sweepAtMs: pastMs,
-    newestSentAtMs: Math.min(record.newestSentAtMs, nowMs),
-    clock: { anchor: record.clock.anchor },
-  };
 }
 
 /** Identifies a component within its site. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Outage } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Logger } from "pino";
-import { applySilence, isFromTheFuture, withoutFuture } from "./apply.ts";
+import { applySilence, isFromTheFuture, withoutFuture } from "./passing-time.ts";
 import { siteEvents } from "./events.ts";
 import type { Memory } from "./remember.ts";
 import { replacementOf } from "./replaced.ts";

@@ -1,5 +1,5 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
-import { isFromTheFuture } from "./apply.ts";
+import { isFromTheFuture } from "./passing-time.ts";
 import { isContested } from "./order.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 import type { AllSites } from "./store.ts";

@@ -1,6 +1,7 @@
 import type { ReceivedHeartbeat } from "@pipeline-heartbeat/shared/decode.ts";
 import { describe, expect, test } from "vitest";
-import { type Applied, applyHeartbeat, applySilence, isFromTheFuture, withoutFuture } from "../src/apply.ts";
+import { type Applied, applyHeartbeat } from "../src/apply.ts";
+import { applySilence, isFromTheFuture, withoutFuture } from "../src/passing-time.ts";
 import { isContested } from "../src/order.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import { component, heartbeat, receipt, rules } from "./heartbeats.ts";

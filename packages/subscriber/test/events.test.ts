@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { applyHeartbeat, applySilence } from "../src/apply.ts";
+import { applyHeartbeat } from "../src/apply.ts";
+import { applySilence } from "../src/passing-time.ts";
 import { siteEvents } from "../src/events.ts";
 import type { SiteRecord } from "../src/site-record.ts";
 import { component, heartbeat, receipt, rules } from "./heartbeats.ts";

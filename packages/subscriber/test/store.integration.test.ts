@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { applySilence } from "../src/apply.ts";
+import { applySilence } from "../src/passing-time.ts";
 import type { Store } from "../src/store.ts";
 import { askReader } from "./ask-reader.ts";
 import { freshClusterStore } from "./fresh-cluster.ts";
