@@ -1,6 +1,7 @@
 import { type Channel, type ChannelModel, connect } from "amqplib";
 import type { BrokerAddresses, BrokerSettings } from "./broker-config.ts";
 import { brokerProblem } from "./broker-problem.ts";
+import { sharedLookup } from "./shared-lookup.ts";
 import { tlsOptions } from "./tls.ts";
 
 /** A dead connection is noticed after two to three of these. */
@@ -84,8 +85,9 @@ export async function dial(
   // amqplib's own time-out is for a silence: who says a word now and then would never come to an end.
   const timer = setTimeout(giveUp, timeoutMs);
   const socketOptions = {
-    // For Node's sockets; amqplib's types leave it out.
+    // For Node's sockets; amqplib's types leave them out.
     signal: givingUp.signal,
+    lookup: sharedLookup,
     noDelay: true,
     clientProperties: { connection_name: connectionName },
   };

@@ -2,6 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { text } from "node:stream/consumers";
 import { Transform } from "node:stream";
+import { sharedLookup } from "@pipeline-heartbeat/shared/shared-lookup.ts";
 import { tlsChecks, tlsFiles, type TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 
 export interface HttpReply {
@@ -24,7 +25,7 @@ export interface HttpClient {
 
 /** Asks by GET and keeps its connections for the next time. Node's own client: a library's costs 15 MB of memory. */
 export function httpClient({ tls, headers, maxConnections, maxReplyBytes }: HttpClientOptions): HttpClient {
-  const keep = { keepAlive: true, maxSockets: maxConnections };
+  const keep = { keepAlive: true, maxSockets: maxConnections, lookup: sharedLookup };
   const plainAgent = new http.Agent(keep);
   const tlsAgent = new https.Agent({
     ...keep,

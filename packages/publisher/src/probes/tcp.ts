@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import net from "node:net";
 import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { sharedLookup } from "@pipeline-heartbeat/shared/shared-lookup.ts";
 import { connectionReason, type Observation, type Probe } from "../probe.ts";
 
 export interface TcpTarget {
@@ -24,7 +25,7 @@ export function tcpProbe({ name, host, port }: TcpTarget): Probe {
 async function lookAt(host: string, port: number, signal: AbortSignal): Promise<Observation> {
   const startedMs = performance.now();
   const latencyMs = () => Math.round((performance.now() - startedMs) * 10) / 10;
-  const socket = net.connect({ host, port });
+  const socket = net.connect({ host, port, lookup: sharedLookup });
   // One that comes after the deadline would be uncaught.
   socket.on("error", () => {});
   try {
