@@ -6,6 +6,7 @@ import { handOverSignals } from "./early-signals.ts";
 import { endProcess } from "./end-process.ts";
 import { errorStack, errorText } from "./error-text.ts";
 import { printableJson } from "./printable.ts";
+import { spareMemory } from "./spare-memory.ts";
 
 /** Ends well within five seconds; Kubernetes and Docker wait longer before they kill. */
 const STOP_DEADLINE_MS = 4_500;
@@ -49,6 +50,7 @@ export async function runService(
     });
   }
   handOverSignals();
+  spareMemory();
   let exitCode = 0;
   try {
     const stopped = once(controller.signal, "abort");
