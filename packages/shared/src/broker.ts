@@ -42,7 +42,8 @@ export interface Broker {
   publish(body: Buffer, properties: MessageProperties): Promise<void>;
   /**
    * A channel of the caller's own on this connection, for what may be refused: a refusal closes that channel alone.
-   * Rejects when there is no session, or when the broker does not listen to it for now. It ends with the session; until then the caller has to close it.
+   * Rejects when there is no session, or when the broker does not listen to it for now. It ends with the session; until
+   * then the caller has to close it.
    */
   openChannel(): Promise<Channel>;
   /** Lets the session's release run, closes channel and connection in this order, within 1.5 s. Safe to call twice. */
