@@ -47,7 +47,6 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
         const current = await store.generation();
         if (!isFirst && current !== undefined && current === generation) return [];
         const restored = await compareAll();
-        if (isFirst) await store.reconcileReader([...remembered.values()]);
         isFirst = false;
         generation = current;
         return restored;

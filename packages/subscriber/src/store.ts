@@ -78,8 +78,8 @@ export interface Store {
    * is unknown then. False when somebody else changed it.
    */
   forget(before: Stored, site: string, nowMs: number, expected: readonly string[]): Promise<boolean>;
-  /** Takes back what the reader was told of names that these sites, which are all, do not report (any more). */
-  reconcileReader(records: readonly SiteRecord[]): Promise<void>;
+  /** Takes back what the reader was told of names that their sites do not report (any more). */
+  reconcileReader(): Promise<void>;
   /** Changes with every commit, and when the store has lost its data. */
   generation(): Promise<string | undefined>;
   /** Writes the reader's keys exactly as upstream does, where that is asked for: a plain SET of each entry's key. */

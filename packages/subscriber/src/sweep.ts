@@ -42,23 +42,32 @@ export async function runSweep(
   const { store, outage, isStoreStuck } = options;
   const startedMs = performance.now();
   let hasAnswered = false;
+  let isReaderReconciled = false;
   const stopped = once(stopping, "abort");
+  async function pass(): Promise<void> {
+    await sweepOnce(options);
+    // After the pass, which tells the reader of what is unknown: not a moment may it find no key at all.
+    if (!isReaderReconciled) await store.reconcileReader();
+    isReaderReconciled = true;
+  }
   for (;;) {
     await sleep(SWEEP_EVERY_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
     if (stopping.aborted) return;
+    let problem: string | undefined;
     try {
       await store.ping();
       hasAnswered = true;
       // With a slow store and many sites it takes long; each of its commits is whole, whether it goes on or not.
-      await Promise.race([sweepOnce(options), stopped]);
-      passed(undefined);
-      if (!isStoreStuck()) outage.recovered();
+      await Promise.race([pass(), stopped]);
     } catch (error) {
-      const problem = errorText(error);
-      passed(problem);
-      hasAnswered ||= performance.now() - startedMs > FIRST_ANSWER_WITHIN_MS;
-      if (hasAnswered) outage.failed(problem);
+      problem = errorText(error);
     }
+    // A pass that was cut off tells nothing about the store.
+    if (stopping.aborted) return;
+    passed(problem);
+    hasAnswered ||= performance.now() - startedMs > FIRST_ANSWER_WITHIN_MS;
+    if (problem === undefined && !isStoreStuck()) outage.recovered();
+    if (problem !== undefined && hasAnswered) outage.failed(problem);
   }
 }
 

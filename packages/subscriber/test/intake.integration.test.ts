@@ -4,10 +4,9 @@ import { formatUpstreamTimestamp } from "@pipeline-heartbeat/shared/timestamp.ts
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { intake } from "../src/intake.ts";
 import type { Store } from "../src/store.ts";
-import { sweepOnce } from "../src/sweep.ts";
 import { verdict } from "../src/verdict.ts";
 import { connected } from "./heartbeats.ts";
 import { askReader } from "./ask-reader.ts";
@@ -266,42 +265,5 @@ describe("intake", () => {
     const lost = new AbortController();
     setImmediate(() => lost.abort());
     await expect(startIntake(store).take([message({})], lost.signal)).rejects.toThrow(/abort/i);
-  });
-});
-
-describe("sweep", () => {
-  const log = pino({ level: "silent" });
-
-  test("writes a silence once, after the deadline, and /health says so from the deadline on", async () => {
-    const { store, redis } = await freshStore();
-    const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
-    await startIntake(store, nowMs).take([message({ sentAtMs: nowMs })], never);
-    const deadlineMs = nowMs + 150_000;
-    const sweepAt = async (atMs: number) =>
-      await sweepOnce({
-        store,
-        memory: { keepStore: async () => [], sites: new Map() },
-        expectedSites: [],
-        defaultSite: "default",
-        now: () => atMs,
-        log,
-        outage: outageLog("redis", log),
-        isStoreStuck: () => false,
-        isCatchingUp: () => false,
-      });
-
-    await sweepAt(deadlineMs);
-    expect(await askReader(redis)).toMatchObject({ http: 200 });
-    expect(verdict(await store.loadAll(), deadlineMs, strict, connected).isHealthy).toBe(true);
-    expect(verdict(await store.loadAll(), deadlineMs + 1, strict, connected).isHealthy).toBe(false);
-
-    const commit = vi.spyOn(store, "commit");
-    await Promise.all([sweepAt(deadlineMs + 1), sweepAt(deadlineMs + 1)]);
-    await sweepAt(deadlineMs + 1_000);
-    const results = await Promise.all(commit.mock.results.map(({ value }) => value));
-    expect(results.filter((result) => result === "committed")).toHaveLength(1);
-    await redis.del("service:db:not_ok");
-    await sweepAt(deadlineMs + 61_000);
-    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
   });
 });

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { RefusedError } from "../src/store.ts";
-import { rememberingStore } from "../src/remember.ts";
 import { redisStore } from "../src/redis/store.ts";
 import { askReader } from "./ask-reader.ts";
 import { freshStore } from "./fresh-store.ts";
@@ -156,12 +155,39 @@ describe("the reader", () => {
     await hear(store, "tsd", [{ name: "db" }, { name: "old", state: "down" }]);
     await hear(store, "gone", [{ name: "x" }]);
     await redis.srem("heartbeat:sites", "gone");
+    await redis.del("heartbeat:{gone}:site");
     const off = redisStore(redis, { maxSites: 10, readerKeys: "off" });
     await hear(off, "tsd", [{ name: "db" }]);
     expect(await askReader(redis)).toMatchObject({ http: 503 });
-    await rememberingStore(store).memory.keepStore();
+    await store.reconcileReader();
     expect(await askReader(redis)).toMatchObject({ http: 200, services: { db: "OK" } });
     expect((await redis.keys("heartbeat:reader:*")).toSorted()).toEqual(["heartbeat:reader:service:db"]);
+  });
+
+  test("is told what is new while what was left behind is taken back", async () => {
+    const { store, redis } = await freshStore();
+    const off = redisStore(redis, { maxSites: 10, readerKeys: "off" });
+    // More than a scan of Redis reads ahead.
+    const old = Array.from({ length: 8_000 }, (_, i) => ({ name: `old${i}` }));
+    await hear(store, "tsd", old);
+    await hear(off, "tsd", [{ name: "db0" }]);
+    let isOver = false;
+    const reconciling = store.reconcileReader().then(() => (isOver = true));
+    const ofSite: { name: string }[] = [];
+    const keys: string[] = [];
+    while (!isOver) {
+      if (ofSite.length < 100) {
+        const [name, other] = [`new${ofSite.length}`, `other${ofSite.length}`];
+        ofSite.push({ name });
+        await hear(store, "tsd", ofSite);
+        await hear(store, other, [{ name: other }]);
+        keys.push(`service:${name}:ok`, `service:${other}:ok`);
+      }
+      expect(await redis.exists(keys)).toBe(keys.length);
+    }
+    await reconciling;
+    expect(keys).toHaveLength(200);
+    expect(Object.keys((await askReader(redis)).services)).toHaveLength(200);
   });
 
   test.each(["upstream", "off"] as const)(
@@ -171,7 +197,7 @@ describe("the reader", () => {
       await store.tellUnknownSites(["b"], startMs);
       await hear(store, "a", [{ name: "db", state: "down" }]);
       const other = redisStore(redis, { maxSites: 10, readerKeys });
-      await rememberingStore(other).memory.keepStore();
+      await other.reconcileReader();
       expect(await redis.keys("service:*")).toEqual(["service:db:not_ok"]);
       expect(await redis.keys("heartbeat:reader*")).toEqual([]);
     },

@@ -41,7 +41,9 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
   redis.defineCommand("commitSite", { lua: COMMIT, numberOfKeys: 5 });
   redis.defineCommand("forgetSite", { lua: FORGET, numberOfKeys: 6 });
   redis.defineCommand("tellUnknownSites", { lua: TELL_UNKNOWN_SITES, numberOfKeys: 2 });
-  redis.defineCommand("withdrawFromReader", { lua: WITHDRAW, numberOfKeys: 0 });
+  redis.defineCommand("withdrawFromReader", { lua: WITHDRAW, numberOfKeys: 1 });
+  const ofOneKey = singleKeyStore(redis);
+  const { load } = ofOneKey;
 
   async function commitSite(
     { version }: Stored,
@@ -65,8 +67,19 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
     return reply === 0 ? "conflict" : "full";
   }
 
+  /** Not from under somebody who commits meanwhile: then it is looked at again. */
+  async function withdrawUnreported(site: string, name: string, reports: Map<string, Report>): Promise<void> {
+    for (;;) {
+      const report = reports.get(site) ?? reportOf(await load(site));
+      reports.set(site, report);
+      if (report.names.has(name)) return;
+      if ((await redis.withdrawFromReader(siteKey(site), site, name, String(report.version))) === 1) return;
+      reports.delete(site);
+    }
+  }
+
   return {
-    ...singleKeyStore(redis),
+    ...ofOneKey,
     async loadAll() {
       const sites = await redis.smembers(SITES);
       const pipeline = redis.pipeline();
@@ -103,16 +116,16 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
       );
       return reply === 1;
     },
-    async reconcileReader(records) {
-      const reported = new Map(
-        records.map((record) => [record.site, new Set(readerEntries(record).map(readerName))]),
-      );
+    async reconcileReader() {
+      const reports = new Map<string, Report>();
       for await (const { name, sites } of readerNames(redis)) {
-        const stale = sites.filter((site) => site !== "" && !(isReaderTold && reported.get(site)?.has(name)));
-        if (isReaderTold) for (const site of stale) await redis.withdrawFromReader(site, name);
-        else if (sites.includes("")) await redis.withdrawFromReader("", name);
+        if (isReaderTold) {
+          for (const site of sites) if (site !== "") await withdrawUnreported(site, name, reports);
+          continue;
+        }
+        if (sites.includes("")) await redis.withdrawFromReader(siteKey(""), "", name, "0");
         // Whatever stands there then is nobody's of ours.
-        if (!isReaderTold) await redis.del(READER_HASHES + name);
+        await redis.del(READER_HASHES + name);
       }
       if (!isReaderTold) await redis.del(TOLD_UNKNOWN);
     },
@@ -135,6 +148,16 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
   };
 }
 
+/** What a site says about names of the reader's, by the version of its record. */
+interface Report {
+  readonly version: number;
+  readonly names: ReadonlySet<string>;
+}
+
+function reportOf({ version, record }: Stored): Report {
+  return { version, names: new Set(record && readerEntries(record).map(readerName)) };
+}
+
 /** All names about which the reader was told something, and in the name of which sites. */
 async function* readerNames(redis: Redis): AsyncGenerator<{ name: string; sites: string[] }> {
   for await (const keys of redis.scanStream({ match: `${READER_HASHES}*`, type: "hash", count: 1_000 })) {
@@ -150,7 +173,7 @@ declare module "ioredis" {
     commitSite(...keysAndArguments: string[]): Result<number, Context>;
     forgetSite(...keysAndArguments: string[]): Result<number, Context>;
     tellUnknownSites(...keysAndArguments: string[]): Result<string, Context>;
-    withdrawFromReader(site: string, ...names: string[]): Result<string, Context>;
+    withdrawFromReader(siteKey: string, site: string, name: string, version: string): Result<number, Context>;
   }
 }
 

@@ -1,0 +1,78 @@
+import { pino } from "pino";
+import { describe, expect, test, vi } from "vitest";
+import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import type { Store } from "../src/store.ts";
+import { runSweep, sweepOnce, type SweepOptions } from "../src/sweep.ts";
+import { verdict } from "../src/verdict.ts";
+import { askReader } from "./ask-reader.ts";
+import { freshStore } from "./fresh-store.ts";
+import { hear, startMs } from "./hear.ts";
+import { connected } from "./heartbeats.ts";
+
+const rules = { expectedSites: [], unknownAs: "fail" as const };
+const log = pino({ level: "silent" });
+
+function optionsFor(store: Store, nowMs = startMs): SweepOptions {
+  return {
+    store,
+    memory: { keepStore: async () => [], sites: new Map() },
+    expectedSites: [],
+    defaultSite: "default",
+    now: () => nowMs,
+    log,
+    outage: outageLog("redis", log),
+    isStoreStuck: () => false,
+    isCatchingUp: () => false,
+  };
+}
+
+describe("the sweep", () => {
+  test("writes a silence once, after the deadline, and /health says so from the deadline on", async () => {
+    const { store, redis } = await freshStore();
+    const { deadlineMs } = await hear(store, "tsd", [{}]);
+    const sweepAt = async (atMs: number) => await sweepOnce(optionsFor(store, atMs));
+
+    await sweepAt(deadlineMs);
+    expect(await askReader(redis)).toMatchObject({ http: 200 });
+    expect(verdict(await store.loadAll(), deadlineMs, rules, connected).isHealthy).toBe(true);
+    expect(verdict(await store.loadAll(), deadlineMs + 1, rules, connected).isHealthy).toBe(false);
+
+    const commit = vi.spyOn(store, "commit");
+    await Promise.all([sweepAt(deadlineMs + 1), sweepAt(deadlineMs + 1)]);
+    await sweepAt(deadlineMs + 1_000);
+    const results = await Promise.all(commit.mock.results.map(({ value }) => value));
+    expect(results.filter((result) => result === "committed")).toHaveLength(1);
+    await redis.del("service:db:not_ok");
+    await sweepAt(deadlineMs + 61_000);
+    expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("at the start takes back what a lost site said only when the reader knows that it is lost", async () => {
+    const { store, redis } = await freshStore();
+    await hear(store, "tsd", [{ state: "down" }]);
+    await redis.del("heartbeat:{tsd}:site");
+    const stop = new AbortController();
+    const answers: unknown[] = [];
+    const reconcileReader = async () => {
+      answers.push(await askReader(redis));
+      await store.reconcileReader();
+      answers.push(await askReader(redis));
+    };
+    await runSweep(optionsFor({ ...store, reconcileReader }), stop.signal, () => stop.abort());
+    expect(answers).toMatchObject([
+      { http: 503, services: { db: "NOT_OK", "heartbeat-tsd": "NOT_OK" } },
+      { http: 503, services: { "heartbeat-tsd": "NOT_OK" } },
+    ]);
+  });
+
+  test("that is stopped while the store hangs does not tell that the store is back", async () => {
+    const { store } = await freshStore();
+    const stop = new AbortController();
+    const options = optionsFor({ ...store, tellUnknownSites: () => new Promise(() => stop.abort()) });
+    options.outage.failed("no answer in time");
+    const passed = vi.fn();
+    await runSweep(options, stop.signal, passed);
+    expect(options.outage.isOn).toBe(true);
+    expect(passed).not.toHaveBeenCalled();
+  });
+});
