@@ -16,7 +16,7 @@ export interface Background {
   stop(): Promise<void>;
 }
 
-/** What goes on all the time: parts stop and start, poison comes, messages are repeated in any order. */
+/** What goes on all the time: parts stop and start, the ledger changes, poison comes, messages are repeated in any order. */
 export function startBackground(world: World, random: Random, calledOff: AbortSignal): Background {
   const stopping = new AbortController();
   const signal = AbortSignal.any([calledOff, stopping.signal]);
@@ -75,6 +75,7 @@ export function startBackground(world: World, random: Random, calledOff: AbortSi
     }
   }
 
+  world.ledger.begin();
   const loops = [
     sendMuchPoison(),
     every(0.5, 2.5, changeWorker),
@@ -92,6 +93,7 @@ export function startBackground(world: World, random: Random, calledOff: AbortSi
     },
     async stop() {
       stopping.abort();
+      world.ledger.rest();
       await Promise.all(loops);
     },
   };

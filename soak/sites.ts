@@ -38,9 +38,12 @@ export interface Site {
   readonly config: object;
 }
 
-export const SITES = Object.keys(PARTS);
+/** Has no publisher of its own. */
+export const LEDGER_SITE = "ledger";
 
-/** All sites with their parts, which are not started. */
+export const SITES = [...Object.keys(PARTS), LEDGER_SITE];
+
+/** All sites that have parts, which are not started. */
 export async function makeSites(amqpUrl: string): Promise<Site[]> {
   return await Promise.all(
     Object.entries(PARTS).map(([site, { hosts, workers }]) =>

@@ -13,7 +13,7 @@ export interface Tapped {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** A publisher sends five in a second at most. */
+/** A site sends ten in a second at most. */
 const MOST_NEWS = 200;
 
 const bodySchema = z.object({

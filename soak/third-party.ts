@@ -10,7 +10,7 @@ const ROUTING_KEY = "service.heartbeat";
 const MARK = "x-soak";
 const NOT_A_PUBLISHER = "not a publisher";
 const REDIAL_MS = 300;
-const MOST_KEPT = 300;
+const MOST_KEPT = 1_000;
 
 interface Span {
   readonly fromMs: number;
@@ -28,6 +28,8 @@ export interface ThirdParty {
   caughtUp(withinMs: number): Promise<boolean>;
   /** False when the broker cannot be reached or does not take it. */
   publish(body: Buffer, headers: Headers): Promise<boolean>;
+  /** The same for what is to be heard, as that of a publisher. */
+  publishAsSite(body: Buffer, headers: Headers): Promise<boolean>;
   /** From now on nothing is heard: what is heard must be a part of what reached the queue. */
   stopHearing(): Promise<void>;
   startHearing(): Promise<void>;
@@ -152,6 +154,7 @@ export async function thirdParty(
     heard,
     forgetHeard: () => void (heard.length = 0),
     withChannel,
+    publishAsSite: (body, headers) => publish(EXCHANGE, ROUTING_KEY, body, headers),
     publish: (body, headers) => publish(EXCHANGE, ROUTING_KEY, body, { ...headers, [MARK]: NOT_A_PUBLISHER }),
     get hearsSinceMs() {
       if (!connection || deafSinceMs !== undefined) return undefined;

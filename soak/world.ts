@@ -6,12 +6,14 @@ import { freePorts } from "../test/brokers/free-ports.ts";
 import { temporaryFolder } from "../test/brokers/server-process.ts";
 import type { WatchedComponent } from "./invariants/health.ts";
 import { makeSiteKey, type SiteKey } from "./keys.ts";
+import { type Ledger, startLedger } from "./ledger.ts";
 import type { Part } from "./parts.ts";
 import { startProxy } from "./proxy.ts";
 import { type RedisWatch, redisWatch } from "./redis-watch.ts";
 import type { Servers } from "./servers/server.ts";
 import { type ServiceProcess, serviceProcess } from "./service-process.ts";
 import {
+  LEDGER_SITE,
   makeSites,
   PROBE_INTERVAL_S,
   PROBE_TIMEOUT_S,
@@ -22,12 +24,13 @@ import {
 import { type Tapped, tapped } from "./tapped.ts";
 import { amqpUrl, EXCHANGE, QUEUE, type ThirdParty, thirdParty } from "./third-party.ts";
 
-/** Everything that takes part: two sites with a publisher each, two subscribers on one queue and one Redis. */
+/** All that takes part: two sites with a publisher each, one without, two subscribers on one queue and one Redis. */
 export interface World {
   readonly servers: Servers;
   readonly third: ThirdParty;
   readonly watch: RedisWatch;
   readonly heard: Tapped;
+  readonly ledger: Ledger;
   /** By site. */
   readonly keys: ReadonlyMap<string, SiteKey>;
   readonly parts: readonly Part[];
@@ -71,6 +74,11 @@ export async function startWorld(
   };
   const keys = new Map<string, SiteKey>();
   for (const site of SITES) keys.set(site, await makeSiteKey(bundles.publisher, site, folder.path));
+
+  const ledgerKey = keys.get(LEDGER_SITE);
+  if (!ledgerKey) throw new Error("the ledger has no key");
+  const ledger = startLedger(LEDGER_SITE, ledgerKey, third);
+  releases.defer(() => ledger.stop());
 
   async function service(
     role: "publisher" | "subscriber",
@@ -146,6 +154,7 @@ export async function startWorld(
     third,
     watch,
     heard,
+    ledger,
     keys,
     parts,
     components: bySite.flatMap((site) => site.components),
