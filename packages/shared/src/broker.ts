@@ -1,28 +1,19 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
+import type { Channel } from "amqplib";
 import type { Logger } from "pino";
 import { addressText } from "./address.ts";
 import { redialDelayMs } from "./backoff.ts";
 import type { BrokerAddresses, BrokerSettings } from "./broker-config.ts";
-import { closeQuietly, connectTimeoutMs, dial, quietChannel, unheardMs } from "./broker-connection.ts";
+import { connectTimeoutMs, dial, unheardMs } from "./broker-connection.ts";
 import { brokerProblem } from "./broker-problem.ts";
+import { type BrokerSession, type Connected, type OwnSession, watchConnection } from "./broker-session.ts";
 import { outageLog } from "./outage.ts";
 import { type MessageProperties, publishConfirmed } from "./publish.ts";
-import { countMessages, ensureTopology, type Topology } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 
 const STABLE_AFTER_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_500;
-
-/** One connection with its channel, while it lasts. `lost` is aborted when it ends. */
-export interface BrokerSession {
-  readonly channel: ConfirmChannel;
-  readonly lost: AbortSignal;
-  /** Ends the session, and opens the next one, without an outage of the broker's: it is not its fault. */
-  leave(): void;
-  /** How many messages of a queue wait to be delivered; undefined when the broker does not tell. */
-  countMessages(queue: string): Promise<number | undefined>;
-}
 
 /** A connection to the broker that comes back by itself. */
 export interface Broker {
@@ -66,11 +57,8 @@ export interface BrokerOptions {
 }
 
 interface Current {
-  readonly session: BrokerSession;
-  readonly connection: ChannelModel;
-  readonly openedAtMs: number;
-  /** Aborted, with the broker's words, when it takes no messages; replaced when it takes them again. */
-  blocked: AbortController;
+  readonly connected: Connected;
+  readonly own: OwnSession;
 }
 
 /** Starts connecting and returns at once. There is one way to a session, for the first time and for every later one. */
@@ -115,63 +103,29 @@ export function connectBroker(options: BrokerOptions): Broker {
   async function runSession(next: BrokerSettings): Promise<boolean> {
     const timeoutMs = connectTimeoutMs(failures, settings.length);
     const connection = await dial(next, options.connectionName, timeoutMs, closing.signal);
-    const ended = new AbortController();
-    let cause: unknown;
-    let isLeft = false;
     let stable: NodeJS.Timeout | undefined;
-    // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
-    connection.on("error", (error) => (cause = error));
-    connection.once("close", () => {
-      forget();
-      ended.abort();
+    const connected = watchConnection(connection, {
+      ended: () => forget(connected),
+      blocked(reason) {
+        clearTimeout(stable);
+        outage.failed(`it takes no messages: ${reason}`);
+      },
+      unblocked() {
+        if (current?.connected !== connected) return;
+        failures = 0;
+        outage.recovered();
+        options.onUnblocked?.();
+      },
     });
-    // The reason is the broker's own, such as "low on memory". It does not read from this connection any more.
-    connection.on("blocked", (reason: unknown) => {
-      clearTimeout(stable);
-      outage.failed(`it takes no messages: ${String(reason)}`);
-      if (current?.connection === connection) current.blocked.abort(String(reason));
-    });
-    connection.on("unblocked", () => {
-      if (current?.connection !== connection) return;
-      failures = 0;
-      outage.recovered();
-      current.blocked = new AbortController();
-      options.onUnblocked?.();
-    });
-    /** At once, so that nobody takes what was cut off for something else. By then there may be another session. */
-    function forget(): void {
-      if (current?.connection !== connection) return;
-      lostAtMs = Date.now() - unheardMs(cause);
-      current = undefined;
-    }
     try {
       if (closing.signal.aborted) return true;
-      const notes = (await ensureTopology(connection, topology)).join("; ");
-      if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
-      notesLogged = notes;
-      const channel = await connection.createConfirmChannel();
+      const own = await connected.openSession(topology);
+      tellNotes(own.notes);
       // Whoever is closing has said the last word; nothing may be sent or taken after it.
       if (closing.signal.aborted) return true;
-      // A listener for each message under way; how many those are is the publisher's to bound.
-      channel.setMaxListeners(0);
-      channel.on("error", (error) => (cause = error));
-      // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
-      channel.once("close", () => {
-        forget();
-        void closeQuietly(connection);
-      });
-      const session: BrokerSession = {
-        channel,
-        lost: ended.signal,
-        leave: () => {
-          // What is lost already cannot be left.
-          isLeft = !ended.signal.aborted;
-          void closeQuietly(connection);
-        },
-        countMessages: (queue) => countMessages(connection, queue),
-      };
-      current = { session, connection, openedAtMs: Date.now(), blocked: new AbortController() };
+      current = { connected, own };
       address = next;
+      const { session } = own;
       await options.open(session);
       // A session that ends at once, as for want of a permission, is no end of the outage.
       const wasAway = outage.isOn;
@@ -180,26 +134,38 @@ export function connectBroker(options: BrokerOptions): Broker {
         failures = 0;
         if (wasAway) recovered();
       }, STABLE_AFTER_MS);
-      if (!ended.signal.aborted) await once(ended.signal, "abort");
-      if (cause !== undefined && !isLeft) throw cause;
-      return isLeft;
+      if (!session.lost.aborted) await once(session.lost, "abort");
+      if (connected.cause !== undefined && !connected.isLeft) throw connected.cause;
+      return connected.isLeft;
     } catch (error) {
       // What ended the session tells more than what was cut off by its end.
-      throw cause ?? error;
+      throw connected.cause ?? error;
     } finally {
       clearTimeout(stable);
-      forget();
-      await closeQuietly(connection);
-      ended.abort();
+      forget(connected);
+      await connected.close();
     }
   }
 
+  /** At once, so that nobody takes what was cut off for something else. By then there may be another session. */
+  function forget(connected: Connected): void {
+    if (current?.connected !== connected) return;
+    lostAtMs = Date.now() - unheardMs(connected.cause);
+    current = undefined;
+  }
+
+  function tellNotes(list: readonly string[]): void {
+    const notes = list.join("; ");
+    if (notes !== "" && notes !== notesLogged) log.warn({ notes }, "topology not fully checked");
+    notesLogged = notes;
+  }
+
   /** @throws when there is no session, or the broker does not read what is sent in it */
-  function listening(): Current {
+  function listening(): OwnSession {
     if (!current) throw new Error("the broker is not connected");
-    const { aborted, reason } = current.blocked.signal;
-    if (aborted) throw new Error(`the broker takes no messages: ${String(reason)}`);
-    return current;
+    const { blockedBecause } = current.connected;
+    if (blockedBecause !== undefined) throw new Error(`the broker takes no messages: ${blockedBecause}`);
+    return current.own;
   }
 
   function recovered(): void {
@@ -216,33 +182,31 @@ export function connectBroker(options: BrokerOptions): Broker {
 
   return {
     get connectedAtMs() {
-      return current?.openedAtMs;
+      return current?.own.openedAtMs;
     },
     get awaySinceMs() {
       return current ? undefined : lostAtMs;
     },
     get blockedBecause() {
-      const signal = current?.blocked.signal;
-      return signal?.aborted ? String(signal.reason) : undefined;
+      return current?.connected.blockedBecause;
     },
     async publish(body, properties) {
-      const { session, blocked } = listening();
-      await publishConfirmed({ ...session, blocked: blocked.signal }, topology, body, properties);
+      await publishConfirmed(listening().outlet, topology, body, properties);
       recovered();
     },
     get address() {
       return address;
     },
     async openChannel() {
-      return await quietChannel(listening().connection);
+      return await listening().openChannel();
     },
     async close() {
       closing.abort();
       const deadline = sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false });
-      const session = current;
-      if (session) {
-        await Promise.race([closeInOrder(session.session.channel, options.release), deadline]);
-        await Promise.race([closeQuietly(session.connection), deadline]);
+      const closed = current;
+      if (closed) {
+        await Promise.race([closeInOrder(closed.own.session, options.release), deadline]);
+        await Promise.race([closed.connected.close(), deadline]);
       }
       await Promise.race([running, deadline]);
     },
@@ -259,7 +223,7 @@ function placeOf({ host, amqpPort }: BrokerSettings): string {
 
 /** The channel first: closing the connection right after an acknowledgement loses it. */
 async function closeInOrder(
-  channel: ConfirmChannel,
+  { channel }: BrokerSession,
   release: (() => Promise<void>) | undefined,
 ): Promise<void> {
   await release?.();

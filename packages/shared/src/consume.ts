@@ -1,5 +1,5 @@
 import type { ConsumeMessage } from "amqplib";
-import type { BrokerSession } from "./broker.ts";
+import type { BrokerSession } from "./broker-session.ts";
 import { boundMessages, type Bounds } from "./bound-messages.ts";
 import { catchUp } from "./catch-up.ts";
 import { MAX_BODY_BYTES } from "./decode.ts";
