@@ -65,7 +65,9 @@ function table({ url, parts, hints }: Live, health: Health | undefined): string 
   const components = health?.sites.flatMap((site) => site.components) ?? [];
   const rows = components.map(({ kind, name, state, since, reason }) => {
     const clock = new Date(since).toLocaleTimeString("en-GB");
-    return `  ${kind.padEnd(8)} ${printable(name).padEnd(16)} ${COLOURS[state] ?? ""}${state.padEnd(8)}${PLAIN} since ${clock}  ${printable(reason ?? "")}`;
+    const coloured = `${COLOURS[state] ?? ""}${state.padEnd(8)}${PLAIN}`;
+    const component = `${kind.padEnd(8)} ${printable(name).padEnd(16)}`;
+    return `  ${component} ${coloured} since ${clock}  ${printable(reason ?? "")}`;
   });
   const keys = parts.map(
     ({ name, isRunning }, index) => `  [${KEYS[index]}] ${isRunning ? "stop " : "start"} ${name}`,

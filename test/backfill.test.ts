@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { encodeHeartbeat, type Heartbeat, type State } from "../packages/shared/src/heartbeat.ts";
 import { askHealth } from "../demo/health.ts";
-import { expectHealth, freshEnvironment, startBundle } from "./processes.ts";
+import { expectHealth, expectReady, freshEnvironment, startBundle } from "./processes.ts";
 
 const MINUTE_MS = 60_000;
 const KEPT = 1_440;
@@ -48,7 +48,7 @@ test("what happened while the wall was closed is told with its times, once, and 
   const redis = new Redis({ ...inject("redis"), db: redisDb });
   onTestFinished(() => redis.disconnect());
   startBundle("subscriber", subscriber);
-  await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 10_000 });
+  await expectReady(url);
   const connection = await connect(amqpUrl);
   onTestFinished(() => connection.close());
   const channel = await connection.createConfirmChannel();

@@ -7,7 +7,7 @@ import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import type { Health } from "../demo/health.ts";
 import { askReader } from "../packages/subscriber/test/ask-reader.ts";
 import { freePorts } from "./brokers/free-ports.ts";
-import { expectHealth, freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
+import { expectHealth, expectReady, freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
 
 /** The management API's statistics lag behind by up to this. */
 const STATISTICS_LAG_MS = 6_000;
@@ -138,9 +138,7 @@ describe("the main job", () => {
   test("upstream's heartbeats are taken in, and garbage between them is kept, told once and passed by", async () => {
     const { url, amqpUrl, redisDb, subscriber: env } = await freshEnvironment();
     const subscriber = startBundle("subscriber", env);
-    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), {
-      timeout: 10_000,
-    });
+    await expectReady(url);
 
     const [message = ""] = readFileSync(
       new URL("../packages/shared/test/vectors/upstream-messages.jsonl", import.meta.url),

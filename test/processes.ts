@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { inject, onTestFinished, vi } from "vitest";
+import { expect, inject, onTestFinished, vi } from "vitest";
 import { askHealth, type Health } from "../demo/health.ts";
 import { freePorts } from "./brokers/free-ports.ts";
 import { freshRedisDb, freshVhost } from "./fresh.ts";
@@ -103,4 +103,8 @@ export async function expectHealth(
     },
     { timeout: withinMs, interval: 50 },
   );
+}
+
+export async function expectReady(url: string): Promise<void> {
+  await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 10_000 });
 }

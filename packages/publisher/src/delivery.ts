@@ -172,8 +172,8 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   return {
     due,
     resume() {
-      // What the subscriber knows may be as old as the last heartbeat that it got. But the goodbye is the last word: after it
-      // only the rest follows, also where the connection comes back before we have gone.
+      // What the subscriber knows may be as old as the last heartbeat that it got. But the goodbye is the last word:
+      // after it only the rest follows, also where the connection comes back before we have gone.
       if (newest || isEnding) wake();
       else due("interval");
     },

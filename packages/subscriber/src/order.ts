@@ -125,8 +125,9 @@ function withPassedOver(boots: readonly BootRecord[], added: BootRecord): BootRe
 }
 
 /**
- * Whether two publishers speak for the site: a boot was heard two intervals after it was replaced or passed over, while the one that
- * replaced it was heard again, too. Over when the other one has not been heard for as long as makes a site silent.
+ * Whether two publishers speak for the site: a boot was heard two intervals after it was replaced or passed over, while
+ * the one that replaced it was heard again, too. Over when the other one has not been heard for as long as makes a site
+ * silent.
  */
 export function isContested(record: SiteRecord, nowMs: number): boolean {
   const { intervalMs, receivedAtMs, deadlineMs, freshAtMs } = record;

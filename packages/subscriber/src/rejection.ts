@@ -72,7 +72,8 @@ export function rejections(log: Logger): Rejections {
         .filter(([code, { lastAtMs }]) => code !== "replayed" && nowMs - lastAtMs < NEWS_LASTS_MS)
         .map(([code, { count, lastAtMs }]) => {
           const last = new Date(lastAtMs).toISOString();
-          return `messages are refused: ${code}, ${count} since this subscriber's start, the last at ${last}; see heartbeat:rejected in Redis`;
+          const counted = `${count} since this subscriber's start, the last at ${last}`;
+          return `messages are refused: ${code}, ${counted}; see heartbeat:rejected in Redis`;
         });
     },
   };

@@ -167,7 +167,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** The record with the times since when its components are in their states, and whether something was told of later times. */
+/** The record with the times since when its components are in their states; whether something was told of later times. */
 function withLines(record: SiteRecord, lines: ReadonlyMap<string, Line>): SiteRecord {
   let { toldAheadMs } = record;
   const components = record.components.map((component) => {

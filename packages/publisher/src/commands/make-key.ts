@@ -18,7 +18,8 @@ export function makeKeyCommand(env: Env): Command {
   return {
     usage: "[ID] [SITE]",
     summary:
-      "prints a new private key, and its public key for the subscriber; without arguments for HEARTBEAT_SIGNING_KEY_ID and HEARTBEAT_SITE",
+      "prints a new private key, and its public key for the subscriber; " +
+      "without arguments for HEARTBEAT_SIGNING_KEY_ID and HEARTBEAT_SITE",
     async run(args) {
       const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
       if (positionals.length > 2) throw new UsageError("expects an ID and a SITE at most");

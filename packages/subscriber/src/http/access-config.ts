@@ -16,7 +16,7 @@ export interface HttpTls {
 const MAX_TOKEN_BYTES = 4_000;
 const SHORT_TOKEN_BYTES = 16;
 
-/** Control characters cannot be sent, a header's blanks at the ends are no part of it, U+FFFD stands for what is no UTF-8. */
+/** Control characters cannot be sent; blanks at the ends are no part of a header; U+FFFD stands for what is no UTF-8. */
 const NEVER_SENT = /[\p{Cc}\uFFFD]|^ | $/u;
 
 export const accessSecrets = ["API_TOKEN"];

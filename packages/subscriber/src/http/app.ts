@@ -90,7 +90,7 @@ export function buildApp({
   });
 
   const metrics = shared(async () => {
-    // Prometheus reads no metrics from a 503: an unreadable store is a metric, heartbeat_store_connected, and not the status.
+    // Prometheus reads no metrics from a 503: an unreadable store is a metric, heartbeat_store_connected, no status.
     const verdict = await currentVerdict().catch(() => undefined);
     const own = { version, isBrokerConnected: isBrokerConnected(), rejectedCounts: rejectedCounts() };
     return await metricsBody({ ...own, verdict, expectedSites });
