@@ -2,6 +2,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelModel, connect } from "amqplib";
+import { closeQuietly } from "../packages/shared/src/broker-connection.ts";
 import { type Timeline, timeline } from "./invariants/timeline.ts";
 
 /** Something that is watched: it is up or down, and when is known. */
@@ -69,13 +70,13 @@ export function consumerPart(name: string, queue: string, url: string): Part {
       consumerTag: `ctag-/app/${name}-1`,
     });
     truth.became("up", Date.now());
-    if (signal.aborted) await connection.close();
+    if (signal.aborted) await closeQuietly(connection);
     await closed;
   }
 
   async function work(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await workOnce(signal).catch(() => connection?.close().catch(() => {})); // it is dialled again
+      await workOnce(signal).catch(() => connection && closeQuietly(connection)); // it is dialled again
       truth.became("down", Date.now());
       await sleep(REDIAL_MS, undefined, { signal }).catch(() => {}); // stopped
     }
@@ -98,7 +99,7 @@ export function consumerPart(name: string, queue: string, url: string): Part {
     async stop() {
       wanted?.abort();
       wanted = undefined;
-      await connection?.close().catch(() => {}); // it may be gone already
+      if (connection) await closeQuietly(connection);
       await working;
     },
   };

@@ -110,6 +110,7 @@ async function makeFaults({
         fault: fault.name,
         subjects: fault.subjects,
         certain: fault.certain ?? [],
+        mostOutages: fault.mostOutages ?? 1,
         fromMs,
         toMs: Date.now(),
         graceMs: LAST_WORDS_MS,

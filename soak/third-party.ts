@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type ConsumeMessage } from "amqplib";
+import { closeQuietly } from "../packages/shared/src/broker-connection.ts";
 import type { RabbitmqAddress } from "../test/brokers/addresses.ts";
 
 export const EXCHANGE = "soak";
@@ -104,7 +105,7 @@ export async function thirdParty(
     } finally {
       connection = undefined;
       voice = undefined;
-      await dialled.close().catch(() => {}); // it may be closed already
+      await closeQuietly(dialled);
     }
   }
 
@@ -124,7 +125,7 @@ export async function thirdParty(
     try {
       return await work(own);
     } finally {
-      await own.close().catch(() => {}); // a refusal closed it
+      await closeQuietly(own);
     }
   }
 
@@ -183,7 +184,7 @@ export async function thirdParty(
     },
     async close() {
       closing.abort();
-      await connection?.close().catch(() => {}); // it may be closed already
+      if (connection) await closeQuietly(connection);
       await listening;
     },
   };

@@ -5,6 +5,7 @@ import { type Fault, type Making, someOf } from "./fault.ts";
 const BROKER = ["broker", "publishing"];
 /** A half-open connection is to be noticed within so long. */
 const HALF_OPEN_NOTICED_S = 30;
+const RESETS = 20;
 
 export const connectionFaults: readonly Fault[] = [
   {
@@ -15,6 +16,22 @@ export const connectionFaults: readonly Fault[] = [
     },
   },
   weatherFault("broker out of reach", "broker", BROKER, "refuse", [2, 8]),
+  {
+    name: "broker out of reach, and then reset again and again",
+    subjects: BROKER,
+    mostOutages: 1 + RESETS,
+    async make({ world, random, wait }) {
+      const services = someOf(random, world.services);
+      for (const { proxies } of services) await proxies.broker?.set("refuse");
+      await wait(5, 8);
+      for (const { proxies } of services) await proxies.broker?.set("pass");
+      // Much has waited, and each time hardly any of it gets through.
+      for (let times = 0; times < RESETS; times += 1) {
+        await wait(0, 0.4);
+        for (const { proxies } of services) proxies.broker?.reset();
+      }
+    },
+  },
   weatherFault("broker slow", "broker", BROKER, { slowMs: 150 }, [4, 8]),
   weatherFault("broker's network dropped for a moment", "broker", BROKER, "hold", [2, 8]),
   {

@@ -17,8 +17,9 @@ export interface Making {
 
 export interface Fault {
   readonly name: string;
-  /** What may be told as away for it, in the words of the log; each at most once by each service. */
+  /** What may be told as away for it, in the words of the log; each at most once by each service, or `mostOutages` times. */
   readonly subjects: readonly string[];
+  readonly mostOutages?: number;
   /** Of these, what must be told, by each service that needs it; nothing when it is not given. */
   readonly certain?: readonly string[];
   /** Makes it, keeps it up for some time, and mends it. */

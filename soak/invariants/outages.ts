@@ -7,6 +7,8 @@ export interface OutageWindow {
   readonly subjects: readonly string[];
   /** Of these, what whoever needs it and lives through all of it must have told as away. */
   readonly certain: readonly string[];
+  /** How often each of them may be told as away. */
+  readonly mostOutages: number;
   readonly fromMs: number;
   readonly toMs: number;
   /** What belongs to it may be told so much later. */
@@ -48,7 +50,7 @@ export function outageProblems(
     const { fault, fromMs, toMs } = window;
     for (const subject of window.subjects) {
       const count = (awayAt.get(subject) ?? []).filter((away) => covers(window, subject, away.fromMs)).length;
-      if (count > 1)
+      if (count > window.mostOutages)
         problems.push(`${subject}: one outage (${fault}) is told as ${count}, at ${clock(fromMs)}`);
     }
     const isWitness = life.fromMs < fromMs && toMs < life.toMs;

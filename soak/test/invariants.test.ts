@@ -151,6 +151,7 @@ describe("an outage", () => {
     fault: "broker killed",
     subjects: ["broker"],
     certain: [],
+    mostOutages: 1,
     fromMs: 100,
     toMs: 200,
     graceMs: 50,
@@ -179,6 +180,14 @@ describe("an outage", () => {
     expect(outageProblems(lines, [window], life)).toEqual(
       problems.map((problem) => expect.stringMatching(problem)),
     );
+  });
+
+  test("is told as often as it was made", () => {
+    const two = [line(110, away), line(120, back), line(130, away), line(140, back)];
+    const three = [...two, line(150, away), line(160, back)];
+    const flapping = { ...window, mostOutages: 2 };
+    expect(outageProblems(two, [flapping], life)).toEqual([]);
+    expect(outageProblems(three, [flapping], life)).toEqual([expect.stringMatching(/told as 3/)]);
   });
 
   test.each([

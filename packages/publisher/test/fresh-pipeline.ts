@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { type Channel, type ChannelModel, connect } from "amqplib";
+import { type ChannelModel, connect } from "amqplib";
 import { pino } from "pino";
 import { expect, inject, onTestFinished } from "vitest";
+import { openLookingChannel } from "../../shared/src/broker-connection.ts";
 import { managementHeaders, managementUrl } from "../../../test/brokers/addresses.ts";
 import { freshVhost } from "../../../test/fresh.ts";
 import type { Probe } from "../src/probe.ts";
@@ -85,13 +86,6 @@ async function put(path: string, body: object): Promise<void> {
   expect(response.ok, `PUT ${path}: ${response.status}`).toBe(true);
 }
 
-/** As the publisher's session opens it. */
-export async function openChannel(connection: ChannelModel): Promise<Channel> {
-  const channel = await connection.createChannel();
-  channel.on("error", () => {});
-  return channel;
-}
-
 interface ProbeOf {
   readonly vhost: string;
   readonly queues: readonly QueueTarget[];
@@ -118,7 +112,7 @@ export async function probeIn({ vhost, queues, source = "auto", credentials, url
     source,
     management: api,
     isManagementOfOurBroker: false,
-    openChannel: () => openChannel(connection),
+    openChannel: () => openLookingChannel(connection),
     patienceMs: 2_500,
     brokerConnectedAtMs: () => 0,
     now: Date.now,

@@ -1,12 +1,12 @@
 import { connect } from "amqplib";
 import { expect, inject, onTestFinished, test } from "vitest";
+import { openLookingChannel } from "../../shared/src/broker-connection.ts";
 import { passiveRefusingProxy } from "../../shared/test/passive-refusing-proxy.ts";
 import { passiveCounts } from "../src/probes/passive.ts";
 import {
   connectTo,
   LAG,
   freshPipeline,
-  openChannel,
   probeIn,
   soon,
   statesOf,
@@ -43,7 +43,7 @@ test("no channel stays open, whatever is refused", async () => {
   const { vhost, channel } = await workingPipeline();
   await channel.assertQueue("locked", { exclusive: true });
   const connection = await connectTo(vhost, undefined, { channelMax: 9 });
-  const count = passiveCounts(() => openChannel(connection));
+  const count = passiveCounts(() => openLookingChannel(connection));
   for (let look = 0; look < 20; look += 1) {
     const counted = await count([...WORKING_QUEUES, "gone", "locked", "gone too"], soon());
     expect([...counted.values()]).toEqual([1, 1, 1, "missing", "locked", "missing"]);
@@ -53,7 +53,7 @@ test("no channel stays open, whatever is refused", async () => {
 test("a connection that is lost in the middle ends the look", async () => {
   const { vhost } = await workingPipeline();
   const connection = await connectTo(vhost);
-  const count = passiveCounts(() => openChannel(connection));
+  const count = passiveCounts(() => openLookingChannel(connection));
   const names = Array.from({ length: 2_000 }, () => "inbox");
   const cutOff = count(names, soon());
   await connection.close();
@@ -75,7 +75,7 @@ test("where the broker refuses the look, as some versions do, nothing is known",
     vhost: encodeURIComponent(vhost),
   });
   onTestFinished(() => connection.close());
-  const count = passiveCounts(() => openChannel(connection));
+  const count = passiveCounts(() => openLookingChannel(connection));
   for (let look = 0; look < 3; look += 1) {
     const counted = await count([...WORKING_QUEUES, "gone"], soon());
     expect([...counted.values()]).toMatchObject([1, 2, 3, 4].map(() => ({ reason: "queue_refused" })));

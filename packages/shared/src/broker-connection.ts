@@ -17,7 +17,7 @@ interface LookingConnection {
   /** Where it is connected; the first address while it is not. */
   readonly address: BrokerSettings;
   /** Rejects when there is no connection. */
-  openChannel(): Promise<Channel>;
+  openChannel(): Promise<LookingChannel>;
   /** Never rejects. */
   close(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export function connectToLook(addresses: BrokerAddresses, connectionName: string
     get address() {
       return address;
     },
-    openChannel: async () => await quietChannel(await dialling),
+    openChannel: async () => await openLookingChannel(await dialling),
     async close() {
       closing.abort();
       await dialling.then(closeQuietly, () => {}); // there was none
@@ -121,14 +121,24 @@ export function unheardMs(reason: unknown): number {
   return isSilence ? MOST_MISSED_HEARTBEATS * AMQP_HEARTBEAT_S * 1000 : 0;
 }
 
-/** A refusal is told twice, by the rejection and by an event, which would be uncaught. */
-export async function quietChannel(connection: ChannelModel): Promise<Channel> {
-  const channel = await connection.createChannel();
-  channel.on("error", () => {});
-  return channel;
+/** For looking at queues. A refused look closes it. */
+export interface LookingChannel extends Pick<Channel, "checkQueue"> {
+  /** Never rejects. */
+  close(): Promise<void>;
 }
 
-/** Never rejects: it may be closed already. */
-export async function closeQuietly(connection: ChannelModel): Promise<void> {
-  await connection.close().catch(() => {}); // already closed, or being closed by somebody else
+export async function openLookingChannel(connection: ChannelModel): Promise<LookingChannel> {
+  const channel = await connection.createChannel();
+  // A refusal is told twice, by the rejection and by this event, which would be uncaught.
+  channel.on("error", () => {});
+  return { checkQueue: (queue) => channel.checkQueue(queue), close: () => closeQuietly(channel) };
+}
+
+/** Resolves when it is closed, by whomever. Never rejects. */
+export async function closeQuietly(open: ChannelModel | Channel): Promise<void> {
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  // When the connection is lost before the broker's answer, amqplib's own promise never comes.
+  open.once("close", resolve);
+  open.close().then(resolve, () => resolve()); // it was closed already
+  await closed;
 }

@@ -1,5 +1,5 @@
-import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
-import { closeQuietly, quietChannel } from "./broker-connection.ts";
+import type { ChannelModel, ConfirmChannel } from "amqplib";
+import { closeQuietly, type LookingChannel, openLookingChannel } from "./broker-connection.ts";
 import type { Outlet } from "./publish.ts";
 import { countMessages, ensureTopology, type Topology } from "./topology.ts";
 
@@ -21,7 +21,7 @@ export interface OwnSession {
   readonly notes: readonly string[];
   /** Where messages go out at this time. */
   readonly outlet: Outlet;
-  openChannel(): Promise<Channel>;
+  openChannel(): Promise<LookingChannel>;
 }
 
 /** A connection from its first moment to its last. */
@@ -112,7 +112,7 @@ export function watchConnection(connection: ChannelModel, events: ConnectionEven
         get outlet() {
           return { channel, lost, blocked: blocked.signal };
         },
-        openChannel: () => quietChannel(connection),
+        openChannel: () => openLookingChannel(connection),
       };
     },
     async close() {

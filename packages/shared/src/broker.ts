@@ -1,11 +1,10 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Channel } from "amqplib";
 import type { Logger } from "pino";
 import { addressText } from "./address.ts";
 import { redialDelayMs } from "./backoff.ts";
 import type { BrokerAddresses, BrokerSettings } from "./broker-config.ts";
-import { connectTimeoutMs, dial, unheardMs } from "./broker-connection.ts";
+import { closeQuietly, connectTimeoutMs, dial, type LookingChannel, unheardMs } from "./broker-connection.ts";
 import { brokerProblem } from "./broker-problem.ts";
 import { type BrokerSession, type Connected, type OwnSession, watchConnection } from "./broker-session.ts";
 import { outageLog } from "./outage.ts";
@@ -36,7 +35,7 @@ export interface Broker {
    * Rejects when there is no session, or when the broker does not listen to it for now. It ends with the session; until
    * then the caller has to close it.
    */
-  openChannel(): Promise<Channel>;
+  openChannel(): Promise<LookingChannel>;
   /** Lets the session's release run, closes channel and connection in this order, within 1.5 s. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -227,5 +226,5 @@ async function closeInOrder(
   release: (() => Promise<void>) | undefined,
 ): Promise<void> {
   await release?.();
-  await channel.close().catch(() => {}); // already closed
+  await closeQuietly(channel);
 }

@@ -1,4 +1,5 @@
 import type { ConsumeMessage } from "amqplib";
+import { closeQuietly } from "./broker-connection.ts";
 import type { BrokerSession } from "./broker-session.ts";
 import { boundMessages, type Bounds } from "./bound-messages.ts";
 import { catchUp } from "./catch-up.ts";
@@ -87,7 +88,7 @@ export async function consumeInBatches(
   function onMessage(message: ConsumeMessage | null): void {
     if (message === null) {
       // The broker cancelled us: the queue was deleted or its node went away.
-      channel.close().catch(() => {}); // already closed
+      void closeQuietly(channel);
       return;
     }
     const isBacklog = backlog.delivered(performance.now());

@@ -1,4 +1,5 @@
 import type { Channel, ChannelModel } from "amqplib";
+import { closeQuietly } from "./broker-connection.ts";
 
 /** What may be created when it is missing: exchange, queue and binding; queue and binding, as upstream; nothing. */
 export type Declare = "all" | "queue" | "none";
@@ -111,7 +112,7 @@ async function attempt(
     if (code === undefined) throw error;
     return code;
   }
-  await channel.close();
+  await closeQuietly(channel);
   return undefined;
 }
 

@@ -2,6 +2,8 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { startProxy } from "../../../soak/proxy.ts";
 import { breakableProxy } from "../../../test/breakable-proxy.ts";
 import { recordingProxy } from "../../../test/recording-proxy.ts";
+import { CHANNEL_CLOSE, CONNECTION_CLOSE } from "./amqp-frames.ts";
+import { cuttingProxy } from "./cutting-proxy.ts";
 import {
   closeConnections,
   freshBroker,
@@ -149,6 +151,25 @@ describe("the way back", () => {
     channel.publish(topology.exchange, topology.routingKey, Buffer.from("again"));
     await vi.waitFor(() => expect(bodies).toEqual(["again"]), { timeout: 10_000 });
     expect(lines.filter((line) => line.includes("broker unavailable"))).toHaveLength(1);
+  });
+
+  test.each([
+    { what: "a channel is being closed", method: CHANNEL_CLOSE, isOpenable: true },
+    { what: "the connection itself is being closed", method: CONNECTION_CLOSE, isOpenable: false },
+  ])("after a connection that is lost while $what leads to a session", async ({ method, isOpenable }) => {
+    const { settings } = await freshBroker();
+    const { port, hasCut } = await cuttingProxy({ host: settings.host, port: settings.amqpPort }, method);
+    const { broker } = startSession(
+      { ...settings, host: "127.0.0.1", amqpPort: port },
+      {
+        open: async () => {
+          if (!isOpenable && !hasCut()) throw new Error("not yet");
+        },
+      },
+    );
+    await vi.waitFor(() => expect(hasCut()).toBe(true), { timeout: 10_000 });
+    await untilConnected(broker);
+    await broker.publish(Buffer.from("hello"), properties);
   });
 
   test("after a deleted queue makes it anew", async () => {

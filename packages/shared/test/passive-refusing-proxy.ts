@@ -1,16 +1,20 @@
 import { once } from "node:events";
 import net from "node:net";
 import { onTestFinished } from "vitest";
+import {
+  CHANNEL_CLOSE,
+  CHANNEL_CLOSE_OK,
+  channelOf,
+  EXCHANGE_DECLARE,
+  FRAME_HEAD_BYTES,
+  framesOf,
+  METHOD_FRAME,
+  methodOf,
+  PROTOCOL_HEADER_BYTES,
+  QUEUE_DECLARE,
+} from "./amqp-frames.ts";
 
-// Methods of AMQP 0-9-1: class and number.
-const EXCHANGE_DECLARE = 0x0028_000a;
-const QUEUE_DECLARE = 0x0032_000a;
-const CHANNEL_CLOSE = 0x0014_0028;
-const CHANNEL_CLOSE_OK = 0x0014_0029;
-const METHOD_FRAME = 1;
-const FRAME_HEAD_BYTES = 7;
 const FRAME_END = 0xce;
-const PROTOCOL_HEADER_BYTES = 8;
 
 /**
  * The port of a proxy that answers each passive declare with 403, as RabbitMQ 4.2.6 and 4.3.0 answer a user without the
@@ -50,28 +54,6 @@ export async function passiveRefusingProxy(target: { host: string; port: number 
   });
   const address = server.address();
   return typeof address === "object" && address ? address.port : 0;
-}
-
-/** Takes a stream in pieces and gives it in frames, the first of them of `headBytes` where that is not 0. */
-function framesOf(headBytes: number, onFrame: (frame: Buffer) => void): (data: Buffer) => void {
-  let rest = Buffer.alloc(0);
-  let isHead = headBytes > 0;
-  return (data) => {
-    rest = Buffer.concat([rest, data]);
-    while (rest.length >= FRAME_HEAD_BYTES + 1) {
-      const bytes = isHead ? headBytes : FRAME_HEAD_BYTES + rest.readUInt32BE(3) + 1;
-      if (rest.length < bytes) return;
-      onFrame(rest.subarray(0, bytes));
-      rest = rest.subarray(bytes);
-      isHead = false;
-    }
-  };
-}
-
-const channelOf = (frame: Buffer) => frame.readUInt16BE(1);
-
-function methodOf(frame: Buffer): number | undefined {
-  return frame[0] === METHOD_FRAME ? frame.readUInt32BE(FRAME_HEAD_BYTES) : undefined;
 }
 
 function isPassiveDeclare(frame: Buffer): boolean {

@@ -4,7 +4,8 @@ import type { Reason } from "../probe.ts";
 /** The part of an AMQP channel that is used. A refused `checkQueue` (a passive declare) closes it. */
 export interface QueueChannel {
   checkQueue(queue: string): Promise<{ readonly consumerCount: number }>;
-  close(): Promise<unknown>;
+  /** Never rejects. */
+  close(): Promise<void>;
 }
 
 /** How many consumers a queue has. `locked`: it is exclusive to another connection, so that only its existence is told. */
@@ -53,12 +54,12 @@ export function passiveCounts(openChannel: () => Promise<QueueChannel>): CountCo
         counted.set(queue, (await channel.checkQueue(queue)).consumerCount);
       } catch (error) {
         counted.set(queue, answerOf(error));
-        await closeQuietly(channel);
+        await channel?.close();
         channel = undefined;
       }
       asking.delete(queue);
     }
-    await closeQuietly(channel);
+    await channel?.close();
     channels -= 1;
   }
 
@@ -95,14 +96,6 @@ function answerOf(error: unknown): Exclude<Counted, number> {
 function replyCode(error: unknown): number | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "number" ? code : undefined;
-}
-
-async function closeQuietly(channel: QueueChannel | undefined): Promise<void> {
-  try {
-    await channel?.close();
-  } catch {
-    // The broker closed it with its refusal, or it ended with its connection.
-  }
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
