@@ -29,7 +29,7 @@ export async function checkAtEnd({ world, background, made, signal, wrong }: AtE
     if (list.length > 0) wrong(`${what}: ${list.slice(0, MOST_NAMED).join("; ")}${more}`);
   };
   const lostPoisons = () => [...background.poisons].filter(([id]) => !watch.quarantined.has(id));
-  const lost = () => lostChanges(heard.told, watch.stands.flat(), watch.seen);
+  const lost = () => lostChanges(heard.told, watch.ages);
 
   if (!(await third.caughtUp(DRAINED_WITHIN_MS))) wrong("the soak could not read all that was confirmed");
   for (const untilMs = performance.now() + DRAINED_WITHIN_MS; performance.now() < untilMs;) {
@@ -39,8 +39,9 @@ export async function checkAtEnd({ world, background, made, signal, wrong }: AtE
   }
   several("confirmed, and lost", lost());
   several("happened, and no event tells", untold(world, made));
-  several("events that nobody told", inventedEvents(heard.told, watch.stands.flat(), third.deaf));
-  for (const events of watch.stands) several("events that are there twice", doubleEvents(events));
+  const standing = watch.ages.flatMap((age) => age.standing);
+  several("events that nobody told", inventedEvents(heard.told, standing, third.deaf));
+  for (const age of watch.ages) several("events that are there twice", doubleEvents(age.standing));
   several(
     "poison that is not in quarantine",
     lostPoisons().map(([id, kind]) => `${kind} (${id})`),
@@ -66,11 +67,12 @@ export async function checkAtEnd({ world, background, made, signal, wrong }: AtE
 /** Of hosts of the publisher that was never stopped: it saw everything, and what it could not send it kept. */
 function untold({ components, mortal, watch }: World, made: readonly Made[]): string[] {
   const [fromMs, toMs] = [made[0]?.window.fromMs ?? 0, made.at(-1)?.window.toMs ?? 0];
+  const seen = watch.ages.flatMap((age) => age.seen);
   return components
     .filter(({ site, isHost }) => isHost && mortal.publisher.name !== `publisher-${site}`)
     .flatMap(({ site, kind, name, truths }) => {
       const spans = truths.flatMap((truth) => truth.spansBetween(fromMs, toMs));
-      return untoldSpans({ site, kind, name }, spans, watch.seen);
+      return untoldSpans({ site, kind, name }, spans, seen);
     });
 }
 

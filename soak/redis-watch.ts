@@ -1,15 +1,13 @@
 import * as z from "zod";
 import { readerAnswer } from "../packages/subscriber/test/reader.ts";
 import { connectRedis } from "../test/brokers/redis-connection.ts";
-import type { StoredEvent } from "./invariants/events.ts";
+import type { Age, StoredEvent } from "./invariants/events.ts";
 import { POISON_ID } from "./poison.ts";
 
 /** Reads along in Redis, so that nothing of a capped stream or list is missed. */
 export interface RedisWatch {
-  /** All events that were ever seen, some of which may have been withdrawn since. */
-  readonly seen: readonly StoredEvent[];
-  /** What stood in the streams when Redis was emptied, each time, and what stood there at the last look. */
-  readonly stands: readonly (readonly StoredEvent[])[];
+  /** What was in the streams until Redis was emptied, each time, and since then. */
+  readonly ages: readonly Age[];
   /** The ids of the poisons that were found in quarantine. */
   readonly quarantined: ReadonlySet<string>;
   /** What was found in quarantine and is no poison. */
@@ -45,9 +43,10 @@ const READER_KEYS = `
   return found`;
 
 export function redisWatch(address: { host: string; port: number }, sites: readonly string[]): RedisWatch {
-  const seen = new Map<string, StoredEvent>();
-  const emptied: StoredEvent[][] = [];
-  let last: StoredEvent[] = [];
+  const past: Age[] = [];
+  /** By site and id in its stream. */
+  let seen = new Map<string, StoredEvent>();
+  let standing: StoredEvent[] = [];
   const quarantined = new Set<string>();
   const wronglyQuarantined: string[] = [];
 
@@ -64,7 +63,7 @@ export function redisWatch(address: { host: string; port: number }, sites: reado
     return streamSchema.parse(reply).map(([id, list]) => {
       const pairs = list.flatMap((field, index) => (index % 2 === 0 ? [[field, list[index + 1]]] : []));
       const event = { site, ...eventSchema.parse(Object.fromEntries(pairs)) };
-      seen.set(`${emptied.length} ${site} ${id}`, event);
+      seen.set(`${site} ${id}`, event);
       return event;
     });
   }
@@ -86,16 +85,14 @@ export function redisWatch(address: { host: string; port: number }, sites: reado
   async function read(script: string): Promise<void> {
     const replies = await command("EVAL", script, keys.length, ...keys);
     const lists = z.array(z.unknown()).parse(replies);
-    last = sites.flatMap((site, index) => takeEvents(site, lists[index]));
+    standing = sites.flatMap((site, index) => takeEvents(site, lists[index]));
     takeRejected(lists[sites.length]);
   }
 
+  const age = (): Age => ({ standing, seen: [...seen.values()] });
   return {
-    get seen() {
-      return [...seen.values()];
-    },
-    get stands() {
-      return [...emptied, last];
+    get ages() {
+      return [...past, age()];
     },
     quarantined,
     wronglyQuarantined,
@@ -110,8 +107,8 @@ export function redisWatch(address: { host: string; port: number }, sites: reado
     },
     async empty() {
       await read(READ_AND_EMPTY);
-      emptied.push(last);
-      last = [];
+      past.push(age());
+      [standing, seen] = [[], new Map()];
     },
     async askReader() {
       const pairs = z.array(z.tuple([z.string(), z.string()])).parse(await command("EVAL", READER_KEYS, 0));

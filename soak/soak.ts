@@ -3,13 +3,13 @@ import { startBackground } from "./background.ts";
 import { keepBooks } from "./books.ts";
 import { brokerFaults } from "./faults/broker.ts";
 import { connectionFaults } from "./faults/connections.ts";
-import type { Fault, Made } from "./faults/fault.ts";
+import { both, type Fault, type Made } from "./faults/fault.ts";
 import { processFaults } from "./faults/processes.ts";
 import { redisFaults } from "./faults/redis.ts";
 import { checkAtEnd } from "./check-at-end.ts";
 import { startHealthWatch } from "./health-watch.ts";
 import { checkFinalStates, type Running } from "./final-states.ts";
-import { seededRandom } from "./random.ts";
+import { type Random, seededRandom } from "./random.ts";
 import type { ServiceProcess } from "./service-process.ts";
 import { isSettled, unsettled, within } from "./settled.ts";
 import { summary } from "./summary.ts";
@@ -25,6 +25,8 @@ export interface SoakOptions {
 
 const FAULTS: readonly Fault[] = [...connectionFaults, ...brokerFaults, ...redisFaults, ...processFaults];
 
+/** How often two faults come at once. */
+const BOTH_AT_ONCE = 0.3;
 const START_WITHIN_MS = 60_000;
 const RECOVER_WITHIN_MS = 40_000;
 /** What belongs to a fault may be told so much after all is well again. */
@@ -80,8 +82,9 @@ async function makeFaults({
   while (performance.now() < untilMs && !world.services.some(hasDied)) {
     // Each comes once before any comes twice.
     if (bag.length === 0) bag = random.shuffled(wanted);
-    const fault = bag.pop();
-    if (!fault) throw new Error(`there is no fault with "${options.only}" in its name`);
+    const drawn = bag.pop();
+    if (!drawn) throw new Error(`there is no fault with "${options.only}" in its name`);
+    const fault = perhapsWithAnother(drawn, bag, random);
     const fromMs = Date.now();
     await fault
       .make({
@@ -120,6 +123,19 @@ async function makeFaults({
     await sleep(random.between(500, 2_500), undefined, { signal });
   }
   return made;
+}
+
+/** At times one of Redis alone comes together with one that has nothing to do with Redis. */
+function perhapsWithAnother(fault: Fault, bag: Fault[], random: Random): Fault {
+  const index = random.chance(BOTH_AT_ONCE)
+    ? bag.findIndex((candidate) => canComeAtOnce(fault, candidate) || canComeAtOnce(candidate, fault))
+    : -1;
+  const [other] = index === -1 ? [] : bag.splice(index, 1);
+  return other ? both(fault, other) : fault;
+}
+
+function canComeAtOnce(ofRedis: Fault, other: Fault): boolean {
+  return ofRedis.subjects.join() === "redis" && !other.subjects.includes("redis");
 }
 
 /** Whether it has ended without having been asked to. */

@@ -19,7 +19,7 @@ const MEBIBYTE = 2 ** 20;
 export function summary({ world, background, health, made, problems }: Outcome): string[] {
   const { watch, heard } = world;
   const kinds = [...heard.counts].map(([cause, count]) => `${count} ${cause}`).join(", ");
-  const events = watch.stands.flat().length;
+  const events = watch.ages.flatMap(({ standing }) => standing).length;
   return [
     "",
     "faults                                        times   well again after: min / median / max",

@@ -54,6 +54,18 @@ export const connectionFaults: readonly Fault[] = [
       for (const { proxies } of someOf(random, world.subscribers)) proxies.redis?.reset();
     },
   },
+  {
+    name: "connections to Redis reset again and again",
+    subjects: ["redis"],
+    mostOutages: RESETS,
+    async make({ world, random, wait }) {
+      const subscribers = someOf(random, world.subscribers);
+      for (let times = 0; times < RESETS; times += 1) {
+        for (const { proxies } of subscribers) proxies.redis?.reset();
+        await wait(0, 0.4);
+      }
+    },
+  },
   redisWeather("Redis out of reach", "refuse"),
   redisWeather("Redis's network dropped", "hold"),
   weatherFault("Redis slow", "redis", ["redis"], { slowMs: 20 }, [4, 8]),

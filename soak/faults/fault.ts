@@ -33,6 +33,17 @@ export interface Made {
   readonly recoveredMs: number | undefined;
 }
 
+/** Two faults at the same time, in things that have nothing to do with each other. */
+export function both(one: Fault, other: Fault): Fault {
+  return {
+    name: `${one.name} + ${other.name}`,
+    subjects: [...one.subjects, ...other.subjects],
+    certain: [...(one.certain ?? []), ...(other.certain ?? [])],
+    mostOutages: Math.max(one.mostOutages ?? 1, other.mostOutages ?? 1),
+    make: async (making) => void (await Promise.all([one.make(making), other.make(making)])),
+  };
+}
+
 /** One of them or all of them. */
 export function someOf(random: Random, services: readonly ServiceProcess[]): readonly ServiceProcess[] {
   return random.chance(0.5) ? services : [random.oneOf(services)];

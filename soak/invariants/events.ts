@@ -9,6 +9,14 @@ export interface StoredEvent {
   readonly since: string;
 }
 
+/** The events of a time in which Redis kept what it had: until it was emptied, or until now. */
+export interface Age {
+  /** What stood there at its last look. */
+  readonly standing: readonly StoredEvent[];
+  /** Each that ever stood there, some of which may have been given up or withdrawn since. */
+  readonly seen: readonly StoredEvent[];
+}
+
 /** What one confirmed message of a publisher tells, in format 2. */
 export interface Told {
   readonly site: string;
@@ -54,23 +62,18 @@ function changesOfBoot(told: readonly Told[]): StoredEvent[] {
   return changes;
 }
 
-/**
- * Changes that were confirmed and are no events. What is older than all that stands in its stream may have been given up:
- * then it is enough that it was there once.
- */
-export function lostChanges(
-  told: readonly Told[],
-  stands: readonly StoredEvent[],
-  seen: readonly StoredEvent[],
-): string[] {
-  const [standing, everSeen] = [new Set(stands.map(words)), new Set(seen.map(words))];
+/** Changes that were confirmed and are events of no age. */
+export function lostChanges(told: readonly Told[], ages: readonly Age[]): string[] {
+  const kept = new Set(ages.flatMap(keptIn).map(words));
+  const lost = changesWithinBoots(told).filter((change) => !kept.has(words(change)));
+  return [...new Set(lost.map(words))];
+}
+
+/** What is older than all that stands in its stream may have been given up: then it is enough that it was there once. */
+function keptIn({ standing, seen }: Age): StoredEvent[] {
   const oldest = new Map<string, string>();
-  for (const { site, since } of stands) if (since < (oldest.get(site) ?? "~")) oldest.set(site, since);
-  const isLost = (change: StoredEvent) => {
-    if (standing.has(words(change))) return false;
-    return change.since >= (oldest.get(change.site) ?? "~") || !everSeen.has(words(change));
-  };
-  return [...new Set(changesWithinBoots(told).filter(isLost).map(words))];
+  for (const { site, since } of standing) if (since < (oldest.get(site) ?? "~")) oldest.set(site, since);
+  return [...standing, ...seen.filter(({ site, since }) => since < (oldest.get(site) ?? ""))];
 }
 
 /** Events of components that no message told of, but for those of the times in which nobody heard the messages. */

@@ -23,22 +23,33 @@ describe("events", () => {
   const messages = [told(3, "up", "3"), told(1, "up", "1"), told(2, "down", "2")];
 
   test("are complete when each change within a boot is one, in whatever order it was heard", () => {
-    expect(lostChanges(messages, [event("up", "3"), event("down", "2")], [])).toEqual([]);
-    expect(lostChanges(messages, [event("up", "1"), event("up", "3")], [])).toEqual([
+    const complete = [event("up", "3"), event("down", "2")];
+    expect(lostChanges(messages, [{ standing: complete, seen: [] }])).toEqual([]);
+    expect(
+      lostChanges(
+        messages,
+        complete.map((standing) => ({ standing: [standing], seen: [] })),
+      ),
+    ).toEqual([]);
+    expect(lostChanges(messages, [{ standing: [event("up", "1"), event("up", "3")], seen: [] }])).toEqual([
       "north: service db down since 2",
     ]);
   });
 
   test("may be given up when they are old, but not withdrawn", () => {
     const seen = [event("down", "2"), event("up", "3")];
-    expect(lostChanges(messages, [event("up", "3")], seen)).toEqual([]);
-    expect(lostChanges(messages, [event("up", "1"), event("up", "3")], seen)).toHaveLength(1);
+    const standing = [event("up", "3")];
+    const before = { standing: [event("up", "1")], seen: [] };
+    expect(lostChanges(messages, [before, { standing, seen }])).toEqual([]);
+    expect(lostChanges(messages, [before, { standing, seen: [] }])).toHaveLength(1);
+    expect(lostChanges(messages, [{ standing: [event("up", "1"), ...standing], seen }])).toHaveLength(1);
+    expect(lostChanges(messages, [{ standing: [], seen }])).toHaveLength(2);
   });
 
   test("need not tell of what a new boot begins with, nor of the same state with another beginning", () => {
-    expect(
-      lostChanges([told(1, "up", "1"), told(2, "up", "2"), told(1, "down", "3", "next")], [], []),
-    ).toEqual([]);
+    expect(lostChanges([told(1, "up", "1"), told(2, "up", "2"), told(1, "down", "3", "next")], [])).toEqual(
+      [],
+    );
   });
 
   test("are each there once, whatever becomes of the site", () => {
