@@ -19,6 +19,9 @@ const hasEngine =
   TEST_BROKERS === "containers" || (TEST_BROKERS !== "local" && (await engineAnswers(process.env)));
 if (!hasEngine) console.warn("without a container engine the images are neither built nor tested");
 
+/** Of the helpers in test/; all else there needs servers. */
+const helperTests = ["test/proxy.test.ts"];
+
 /** Unit tests run anywhere; integration tests get a real RabbitMQ and a real Redis from test/global-setup.ts. */
 export default defineConfig({
   test: {
@@ -26,7 +29,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{packages/*,kubernetes,soak,tools}/test/**/*.test.ts"],
+          include: ["{packages/*,kubernetes,soak,tools}/test/**/*.test.ts", ...helperTests],
           exclude: [...configDefaults.exclude, "**/*.integration.test.ts"],
         },
       },
@@ -34,6 +37,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["packages/*/test/**/*.integration.test.ts", "test/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...helperTests],
           globalSetup: ["test/global-setup.ts"],
           // Some of them measure how long the services take, on as little as two cores.
           fileParallelism: false,

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Proxy } from "./proxy.ts";
+import type { Proxy } from "../test/proxy.ts";
 
 /** One run of a service, from its start to its end. */
 export interface Lifetime {

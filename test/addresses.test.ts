@@ -1,8 +1,8 @@
 import { connect } from "amqplib";
 import { expect, inject, onTestFinished, test, vi } from "vitest";
+import { freshProxy } from "./fresh-proxy.ts";
 import { heardHeartbeats } from "./heard-heartbeats.ts";
 import { expectHealth, freshEnvironment, runCommand, startBundle, temporaryFile } from "./processes.ts";
-import { switchedProxy } from "./switched-proxy.ts";
 
 /** A worker on a queue of a broker with two addresses by two names, of which only the second is reachable. */
 async function siteOfTwoAddresses() {
@@ -14,10 +14,10 @@ async function siteOfTwoAddresses() {
   await channel.consume("ingest", () => {}, { consumerTag: "ctag-sda-ingest-1" });
 
   const { host, amqpPort, managementPort } = inject("rabbitmq");
-  const first = await switchedProxy({ host, port: amqpPort });
-  const second = await switchedProxy({ host, port: amqpPort });
-  const api = await switchedProxy({ host, port: managementPort });
-  await Promise.all([second.on(), api.on()]);
+  const first = await freshProxy({ host, port: amqpPort });
+  const second = await freshProxy({ host, port: amqpPort });
+  const api = await freshProxy({ host, port: managementPort }, { isRecording: true });
+  await first.set("refuse");
   const addresses = { RABBITMQ_HOST: `localhost:${first.port}, 127.0.0.1:${second.port}` };
   const rmq_consumers = [{ queue: "ingest", listeners: [{ tag: "sda-ingest", name: "sda-ingest" }] }];
   const inside = {
@@ -29,12 +29,12 @@ async function siteOfTwoAddresses() {
     PROBE_INTERVAL: "1",
   };
   /** The hosts that the management API was asked at, one for each connection. */
-  const asked = () => api.heard.map((request) => /^host: (.*):\d+\r$/im.exec(request)?.[1]);
-  return { amqpUrl, url, inside, outside: { ...subscriber, ...addresses }, first, second, api, asked };
+  const asked = () => api.sent().map((requests) => /^host: (.*):\d+\r$/im.exec(String(requests))?.[1]);
+  return { amqpUrl, url, inside, outside: { ...subscriber, ...addresses }, first, second, asked };
 }
 
 test("both services use the address that answers, and the management API follows", async () => {
-  const { amqpUrl, url, inside, outside, first, second, api, asked } = await siteOfTwoAddresses();
+  const { amqpUrl, url, inside, outside, first, second, asked } = await siteOfTwoAddresses();
   // The statistics know the worker only after some seconds.
   await vi.waitFor(
     async () => {
@@ -49,9 +49,9 @@ test("both services use the address that answers, and the management API follows
   expect(heard.messages[0]?.content.toString()).toContain('{"name":"sda-ingest","status":"ok"');
   expect(new Set(asked())).toEqual(new Set(["127.0.0.1"]));
 
-  const asks = api.heard.length;
-  await first.on();
-  await second.off();
+  const asks = asked().length;
+  await first.set("pass");
+  await second.set("refuse");
   for (const { printed } of services) {
     const back = new RegExp(`"host":"localhost","port":${first.port},"msg":"broker connected"`);
     await expect.poll(printed, { timeout: 10_000 }).toMatch(back);

@@ -1,7 +1,7 @@
 import { expect, inject, test, vi } from "vitest";
 import packageJson from "../packages/subscriber/package.json" with { type: "json" };
 import { type Sample, samplesOf } from "../packages/subscriber/test/samples.ts";
-import { mutableProxy } from "./mutable-proxy.ts";
+import { freshProxy } from "./fresh-proxy.ts";
 import { freshEnvironment, startBundle } from "./processes.ts";
 import { startSender } from "./sender.ts";
 
@@ -37,7 +37,7 @@ const plain = (name: string, value: number): Sample => ({ name, labels: {}, valu
 
 test("/metrics tells no old state while Redis is gone, within two seconds", async () => {
   const { url, amqpUrl, subscriber } = await freshEnvironment();
-  const redis = await mutableProxy(inject("redis"));
+  const redis = await freshProxy(inject("redis"));
   startBundle("subscriber", { ...subscriber, REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port) });
   const send = (await startSender(amqpUrl, "tsd")).newBoot();
   await send({ states: { db: "up" } });
@@ -52,7 +52,7 @@ test("/metrics tells no old state while Redis is gone, within two seconds", asyn
     { timeout: 10_000 },
   );
 
-  redis.mute();
+  await redis.set("hold");
   const startedMs = performance.now();
   expect(await scrape(url)).toEqual([
     version,

@@ -3,8 +3,9 @@ import net from "node:net";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { decodeHeartbeat, type ReceivedHeartbeat } from "../packages/shared/src/decode.ts";
 import { silentPort } from "../packages/publisher/test/silent-port.ts";
-import { breakableProxy } from "./breakable-proxy.ts";
+import { endAlarm, raiseAlarm } from "./broker-alarm.ts";
 import { freePorts } from "./brokers/free-ports.ts";
+import { freshProxy } from "./fresh-proxy.ts";
 import { type HeardHeartbeats, heardHeartbeats } from "./heard-heartbeats.ts";
 import { freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
 
@@ -33,7 +34,7 @@ async function startTarget() {
 async function talkingPublisher(env: Record<string, string> = {}) {
   const { amqpUrl, publisher } = await freshEnvironment();
   const { host, amqpPort } = inject("rabbitmq");
-  const proxy = await breakableProxy({ host, port: amqpPort });
+  const proxy = await freshProxy({ host, port: amqpPort });
   const heard = await heardHeartbeats(amqpUrl);
   const target = await startTarget();
   const [httpPort] = await freePorts(1);
@@ -101,13 +102,13 @@ describe("what happens while the broker is away", () => {
   test("is told when it is back, after the current state, with its own times", async () => {
     const talking = await talkingPublisher();
     const { proxy, heard, readiness } = talking;
-    proxy.cut();
+    await proxy.set("cut");
     await vi.waitFor(async () =>
       expect(await readiness()).toEqual({ status: "fail", reasons: ["the broker is not connected"] }),
     );
     await fallAndRise(talking);
     const returnedMs = Date.now();
-    proxy.mend();
+    await proxy.set("pass");
     await vi.waitFor(() => expect(heard.messages).toHaveLength(3), { timeout: 10_000 });
     expect(told(heard)).toEqual(["1 interval up", "3 change up", "2 backfill down"]);
     const [, current, backfill] = heartbeats(heard);
@@ -129,9 +130,9 @@ describe("what happens while the broker is away", () => {
 
   test("may be nothing: its return is told nevertheless, and nothing twice", async () => {
     const { proxy, heard, readiness } = await talkingPublisher();
-    proxy.cut();
+    await proxy.set("cut");
     await vi.waitFor(async () => expect(await readiness()).toMatchObject({ status: "fail" }));
-    proxy.mend();
+    await proxy.set("pass");
     await vi.waitFor(() => expect(told(heard)).toEqual(["1 interval up", "2 interval up"]), {
       timeout: 10_000,
     });
@@ -160,12 +161,12 @@ describe("an alarm of the broker", () => {
   test("is told at once, nothing is sent meanwhile, and afterwards the current state first", async () => {
     const talking = await talkingPublisher();
     const { proxy, heard, bundle, readiness } = talking;
-    proxy.block("low on memory");
+    await raiseAlarm(proxy, "low on memory");
     await vi.waitFor(async () => expect(await readiness()).toEqual({ status: "fail", reasons }));
     await fallAndRise(talking);
     await heard.caughtUp();
     expect(told(heard)).toEqual(["1 interval up"]);
-    proxy.unblock();
+    await endAlarm(proxy);
     await vi.waitFor(() => expect(heard.messages).toHaveLength(3), { timeout: 5_000 });
     expect(told(heard).slice(1)).toEqual(["3 change up", "2 backfill down"]);
     await vi.waitFor(async () => expect(await readiness()).toMatchObject({ status: "pass" }));
@@ -176,7 +177,7 @@ describe("an alarm of the broker", () => {
   test("does not delay a stop: a goodbye is not tried", async () => {
     const talking = await talkingPublisher();
     const { proxy, heard, bundle } = talking;
-    proxy.block("low on memory");
+    await raiseAlarm(proxy, "low on memory");
     await vi.waitFor(() => expect(bundle.printed()).toContain("low on memory"));
     await stop(talking);
     await heard.caughtUp();

@@ -4,8 +4,8 @@ import { connect } from "amqplib";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { decodeHeartbeat } from "../packages/shared/src/decode.ts";
 import { freePorts } from "./brokers/free-ports.ts";
+import { freshProxy } from "./fresh-proxy.ts";
 import { heardHeartbeats } from "./heard-heartbeats.ts";
-import { mutableProxy } from "./mutable-proxy.ts";
 import { freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
 
 const STOP_DEADLINE_MS = 5_000;
@@ -63,12 +63,12 @@ describe("an orderly stop", () => {
   });
 
   test("while the broker is mute ends in time as well, having tried", async () => {
-    const proxy = await mutableProxy({ host: inject("rabbitmq").host, port: inject("rabbitmq").amqpPort });
+    const proxy = await freshProxy({ host: inject("rabbitmq").host, port: inject("rabbitmq").amqpPort });
     const { bundle } = await talkingPublisher({
       RABBITMQ_HOST: "127.0.0.1",
       RABBITMQ_PORT: String(proxy.port),
     });
-    proxy.mute();
+    await proxy.set("hold");
     await stop(bundle, "SIGTERM");
     expect(bundle.printed()).toContain('"cause":"no confirm in time","msg":"goodbye was not confirmed"');
   });

@@ -2,10 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "amqplib";
 import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
-import { startProxy } from "../soak/proxy.ts";
 import { freePorts } from "./brokers/free-ports.ts";
 import { redisStarter } from "./brokers/redis-servers.ts";
-import { mutableProxy } from "./mutable-proxy.ts";
+import { freshProxy } from "./fresh-proxy.ts";
 import { type Bundle, expectHealth, freshEnvironment, startBundle } from "./processes.ts";
 import { startSender } from "./sender.ts";
 
@@ -92,8 +91,7 @@ describe("a stop ends with 0 within five seconds, and what could not be stored s
     await stop(bundle);
     await send({ states: { db: "down" } });
 
-    const slow = await startProxy(inject("redis"));
-    onTestFinished(() => slow.close());
+    const slow = await freshProxy(inject("redis"));
     await slow.set({ slowMs: 150 });
     const again = startBundle("subscriber", { ...fresh.subscriber, REDIS_PORT: String(slow.port) });
     await vi.waitFor(() => expect(again.printed()).toContain("service:db up -> down"), { timeout: 15_000 });
@@ -104,10 +102,10 @@ describe("a stop ends with 0 within five seconds, and what could not be stored s
 
   test("while the broker does not answer", async () => {
     const fresh = await freshEnvironment();
-    const proxy = await mutableProxy({ host: inject("rabbitmq").host, port: inject("rabbitmq").amqpPort });
+    const proxy = await freshProxy({ host: inject("rabbitmq").host, port: inject("rabbitmq").amqpPort });
     const variables = { RABBITMQ_HOST: "127.0.0.1", RABBITMQ_PORT: String(proxy.port) };
     const { bundle } = await hearingSubscriber(fresh, variables);
-    proxy.mute();
+    await proxy.set("hold");
     await stop(bundle);
     expect(bundle.printed()).toContain('"stopping"');
   });

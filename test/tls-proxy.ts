@@ -1,20 +1,16 @@
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import net from "node:net";
 import tls from "node:tls";
-import { onTestFinished } from "vitest";
 import type { Certificate } from "./certificates.ts";
+import { freshProxy } from "./fresh-proxy.ts";
+import type { Proxy } from "./proxy.ts";
 
-export interface TlsProxy {
-  readonly port: number;
+export interface TlsProxy extends Proxy {
   /** How many connections there were, the failed ones included. */
   readonly connections: number;
   /** The names that clients asked for; an address is never one. */
   readonly askedNames: readonly (string | undefined)[];
   /** Shows another certificate from the next connection on. */
   show(certificate: Certificate): void;
-  /** Ends what is connected now. */
-  disconnectAll(): void;
 }
 
 /**
@@ -26,41 +22,16 @@ export async function tlsProxy(
   certificate: Certificate,
   { clientCa }: { readonly clientCa?: Certificate } = {},
 ): Promise<TlsProxy> {
-  const askedNames: (string | undefined)[] = [];
-  const sockets = new Set<net.Socket>();
   const clientOptions = clientCa && { requestCert: true, ca: readFileSync(clientCa.certPath) };
-  const server = tls.createServer({ ...pair(certificate), ...clientOptions }, (client) => {
-    askedNames.push(client.servername || undefined);
-    const upstream = net.connect(target);
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one);
-      one.on("error", () => {});
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
-  });
+  const server = tls.createServer({ ...pair(certificate), ...clientOptions });
   let connections = 0;
   server.on("connection", () => (connections += 1));
+  const askedNames: (string | undefined)[] = [];
+  server.on("secureConnection", ({ servername }) => askedNames.push(servername || undefined));
   // A handshake that fails is what most of the tests are about.
   server.on("tlsClientError", () => {});
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const disconnectAll = () => {
-    for (const socket of sockets) socket.destroy();
-  };
-  onTestFinished(() => {
-    disconnectAll();
-    server.close();
-  });
-  const address = server.address();
   return {
-    port: typeof address === "object" && address ? address.port : 0,
+    ...(await freshProxy(target, { server })),
     get connections() {
       return connections;
     },
@@ -71,7 +42,6 @@ export async function tlsProxy(
       server.setSecureContext({ ...pair(next), ...clientOptions });
       server.setTicketKeys(ticketKeys);
     },
-    disconnectAll,
   };
 }
 

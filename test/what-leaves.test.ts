@@ -10,11 +10,12 @@ import type { Detail } from "../packages/publisher/src/compose.ts";
 import { silentPort } from "../packages/publisher/test/silent-port.ts";
 import { decodeHeartbeat } from "../packages/shared/src/decode.ts";
 import { limitedUser } from "../packages/shared/test/fresh-broker.ts";
+import { readLogin } from "./amqp-login.ts";
 import { createAuthority } from "./certificates.ts";
+import { freshProxy } from "./fresh-proxy.ts";
 import { heardHeartbeats } from "./heard-heartbeats.ts";
 import { documentedClientProperties, documentedFields, documentedProperties, fieldsOf } from "./inventory.ts";
 import { freshEnvironment, runCommand, startBundle, temporaryFile } from "./processes.ts";
-import { readLogin, recordingProxy } from "./recording-proxy.ts";
 import { tlsProxy } from "./tls-proxy.ts";
 
 const privateKey = generateKeyPairSync("ed25519")
@@ -94,7 +95,7 @@ async function publish(source: keyof typeof SOURCES, env: Env) {
   const channel = await worker.createChannel();
   await channel.assertQueue("inbox");
   await channel.consume("inbox", () => {});
-  const proxy = await recordingProxy({ host, port: amqpPort });
+  const proxy = await freshProxy({ host, port: amqpPort }, { isRecording: true });
   const { child, ended } = startBundle("publisher", {
     ...fresh.publisher,
     RABBITMQ_HOST: "localhost",

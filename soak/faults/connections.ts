@@ -1,4 +1,4 @@
-import type { Proxy, Weather } from "../proxy.ts";
+import type { Proxy, Weather } from "../../test/proxy.ts";
 import type { ServiceProcess } from "../service-process.ts";
 import { type Fault, type Making, someOf } from "./fault.ts";
 

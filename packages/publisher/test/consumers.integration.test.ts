@@ -1,8 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import net from "node:net";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
-import { freePorts } from "../../../test/brokers/free-ports.ts";
+import { freshProxy } from "../../../test/fresh-proxy.ts";
 import { management } from "../src/probes/management.ts";
 import {
   LAG,
@@ -245,31 +243,13 @@ describe("consumers", () => {
 
 test("an API that is away for a while is replaced and taken up again", async () => {
   const { vhost, channel } = await workingPipeline();
-  const { url, open } = await closedDoorToTheApi();
+  const { host, managementPort } = inject("rabbitmq");
+  const api = await freshProxy({ host, port: managementPort });
+  await api.set("refuse");
+  const url = `http://127.0.0.1:${api.port}`;
   const probe = await probeIn({ vhost, queues: targets("inbox", "ingest"), url });
   await channel.cancel("ctag-/app/ingest-1");
   expect(await statesOf(probe)).toEqual(["unknown", "unknown", "down", "down"]);
-  await open();
+  await api.set("pass");
   await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "down", "down"]);
 });
-
-/** A port that leads to the management API once it is open; until then nobody is there. */
-async function closedDoorToTheApi() {
-  const { host, managementPort } = inject("rabbitmq");
-  const [port = 0] = await freePorts(1);
-  const sockets: net.Socket[] = [];
-  const door = net.createServer((incoming) => {
-    const outgoing = net.connect(managementPort, host);
-    sockets.push(incoming, outgoing);
-    incoming.on("error", () => {}).pipe(outgoing);
-    outgoing.on("error", () => {}).pipe(incoming);
-  });
-  onTestFinished(() => {
-    door.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return {
-    url: `http://127.0.0.1:${port}`,
-    open: async () => void (await once(door.listen(port, "127.0.0.1"), "listening")),
-  };
-}

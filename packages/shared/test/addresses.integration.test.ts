@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { createAuthority } from "../../../test/certificates.ts";
-import { switchedProxy } from "../../../test/switched-proxy.ts";
+import { freshProxy } from "../../../test/fresh-proxy.ts";
 import { tlsProxy } from "../../../test/tls-proxy.ts";
 import type { BrokerAddresses, BrokerSettings } from "../src/broker-config.ts";
 import { connectToLook } from "../src/broker-connection.ts";
@@ -20,9 +20,10 @@ async function freshAddresses() {
   const { settings } = await freshBroker();
   const target = { host: settings.host, port: settings.amqpPort };
   const at = (port: number, host = "127.0.0.1"): BrokerSettings => ({ ...settings, host, amqpPort: port });
-  /** One that is refused until it is switched on. */
+  /** One that is refused until it is let through. */
   async function address() {
-    const proxy = await switchedProxy(target);
+    const proxy = await freshProxy(target);
+    await proxy.set("refuse");
     return { ...proxy, settings: at(proxy.port) };
   }
   return { target, at, address };
@@ -62,7 +63,7 @@ const refused = (port: number) => `nothing listens at 127.0.0.1:${port} (connect
 test("the first that lets us in is used, and when it goes away the next one at once", async () => {
   const { address } = await freshAddresses();
   const [a, b] = [await address(), await address()];
-  await b.on();
+  await b.set("pass");
   const { broker, words, untilAt, confirm } = startAt(a.settings, b.settings);
   expect(broker.address).toBe(a.settings);
   await untilAt(b.port);
@@ -73,8 +74,8 @@ test("the first that lets us in is used, and when it goes away the next one at o
     `30 broker connected ${b.port}`,
   ]);
 
-  await a.on();
-  await b.off();
+  await a.set("pass");
+  await b.set("refuse");
   const lostMs = performance.now();
   await untilAt(a.port);
   expect(performance.now() - lostMs).toBeLessThan(1_000);
@@ -89,7 +90,7 @@ test("the first that lets us in is used, and when it goes away the next one at o
 test("one that is left on purpose is the next to be tried: it did nothing wrong", async () => {
   const { address } = await freshAddresses();
   const [a, b] = [await address(), await address()];
-  await a.on();
+  await a.set("pass");
   let sessions = 0;
   const { broker, lines } = startSession(a.settings, {
     settings: [a.settings, b.settings],
@@ -122,7 +123,7 @@ test("while none lets us in it is one outage in which each tells why, once", asy
   expect(words().slice(3)).toEqual([
     expect.stringContaining(`30 broker still unavailable 127.0.0.1:${b.port} `),
   ]);
-  await c.on();
+  await c.set("pass");
   await untilAt(c.port);
   await confirm();
   expect(words().slice(4)).toEqual(["30 broker available again", `30 broker connected ${c.port}`]);
@@ -131,7 +132,7 @@ test("while none lets us in it is one outage in which each tells why, once", asy
 test("one that says a word now and then, and never enough, keeps us from the next for three seconds", async () => {
   const { address, at } = await freshAddresses();
   const good = await address();
-  await good.on();
+  await good.set("pass");
   const chatterPort = await serverThat((socket) => {
     // The head of a frame of a megabyte, of which there is never an end.
     socket.write(Buffer.from([1, 0, 0, 0, 16, 0, 0]));
@@ -171,7 +172,7 @@ test("each certificate has to be for the host of its own address", async () => {
     `the certificate of localhost:${byAddress.port} is not for 'localhost' but for IP Address:127.0.0.1`,
   );
   await confirm();
-  byName.disconnectAll();
+  byName.reset();
   await untilAt(byAddress.port);
   expect(byName.askedNames).toEqual(["localhost"]);
   expect(byAddress.askedNames.at(-1)).toBeUndefined();
@@ -182,7 +183,7 @@ test("who only looks takes the first that lets him in, and is told why none does
   const [a, b] = [await address(), await address()];
   const nobody = connectToLook([a.settings, b.settings], "test");
   await expect(nobody.openChannel()).rejects.toThrow(`${refused(a.port)}; ${refused(b.port)}`);
-  await b.on();
+  await b.set("pass");
   const looking = connectToLook([a.settings, b.settings], "test");
   onTestFinished(() => looking.close());
   await untilConnected(looking);

@@ -1,7 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { startProxy } from "../../../soak/proxy.ts";
-import { breakableProxy } from "../../../test/breakable-proxy.ts";
-import { recordingProxy } from "../../../test/recording-proxy.ts";
+import { endAlarm, raiseAlarm } from "../../../test/broker-alarm.ts";
+import { freshProxy } from "../../../test/fresh-proxy.ts";
 import { CHANNEL_CLOSE, CONNECTION_CLOSE } from "./amqp-frames.ts";
 import { cuttingProxy } from "./cutting-proxy.ts";
 import {
@@ -78,7 +77,7 @@ describe("publishing", () => {
 describe("an alarm of the broker", () => {
   test("ends what is in flight at once, and all that follows, until it is over", async () => {
     const { settings } = await freshBroker();
-    const proxy = await breakableProxy({ host: settings.host, port: settings.amqpPort });
+    const proxy = await freshProxy({ host: settings.host, port: settings.amqpPort });
     let unblocked = 0;
     const { broker, lines } = startSession(
       { ...settings, host: "127.0.0.1", amqpPort: proxy.port },
@@ -87,7 +86,7 @@ describe("an alarm of the broker", () => {
     await untilConnected(broker);
     const startedMs = performance.now();
     const inFlight = broker.publish(Buffer.from("in flight"), properties);
-    proxy.block("low on memory");
+    await raiseAlarm(proxy, "low on memory");
     await expect(inFlight).rejects.toThrow("before the confirm");
     expect(broker.blockedBecause).toBe("low on memory");
     expect(broker.connectedAtMs).toBeDefined();
@@ -95,7 +94,7 @@ describe("an alarm of the broker", () => {
     await expect(broker.openChannel()).rejects.toThrow("takes no messages");
     expect(performance.now() - startedMs).toBeLessThan(5_000);
     expect(lines.join()).toContain("it takes no messages: low on memory");
-    proxy.unblock();
+    await endAlarm(proxy);
     await vi.waitFor(() => expect(broker.blockedBecause).toBeUndefined());
     expect(unblocked).toBe(1);
     await broker.publish(Buffer.from("again"), properties);
@@ -104,15 +103,15 @@ describe("an alarm of the broker", () => {
 
   test("ends with its connection", async () => {
     const { settings } = await freshBroker();
-    const proxy = await breakableProxy({ host: settings.host, port: settings.amqpPort });
+    const proxy = await freshProxy({ host: settings.host, port: settings.amqpPort });
     const { broker } = startSession({ ...settings, host: "127.0.0.1", amqpPort: proxy.port });
     await untilConnected(broker);
-    proxy.block("low on disk");
+    await raiseAlarm(proxy, "low on disk");
     await vi.waitFor(() => expect(broker.blockedBecause).toBe("low on disk"));
-    proxy.cut();
+    await proxy.set("cut");
     await vi.waitFor(() => expect(broker.connectedAtMs).toBeUndefined());
     expect(broker.blockedBecause).toBeUndefined();
-    proxy.mend();
+    await proxy.set("pass");
     await untilConnected(broker);
     await broker.publish(Buffer.from("again"), properties);
   });
@@ -209,10 +208,9 @@ describe("the way back", () => {
 
 test("a close while a session is being opened leaves none behind: nothing is said after the last word", async () => {
   const { settings } = await freshBroker();
-  const slow = await startProxy({ host: settings.host, port: settings.amqpPort });
-  onTestFinished(() => slow.close());
-  await slow.set({ slowMs: 30 });
-  const { port, sent } = await recordingProxy({ host: "127.0.0.1", port: slow.port });
+  const target = { host: settings.host, port: settings.amqpPort };
+  const { port, sent, set } = await freshProxy(target, { isRecording: true });
+  await set({ slowMs: 30 });
   const open = vi.fn(async () => {});
   const { broker } = startSession({ ...settings, host: "127.0.0.1", amqpPort: port }, { open });
   const exchangeDeclare = Buffer.of(0, 40, 0, 10);

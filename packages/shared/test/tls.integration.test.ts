@@ -263,7 +263,7 @@ describe("the way back", () => {
       expirationMs: 60_000,
     });
     proxy.show(expired);
-    proxy.disconnectAll();
+    proxy.reset();
     await vi.waitFor(() => expect(lines).toHaveLength(2), { timeout: 10_000 });
     await someAttempts(proxy);
     proxy.show(server);

@@ -81,7 +81,7 @@ test("Redis answers again when the certificate or the file of the authority was 
   cpSync(authority.certPath, ca);
   await untilAnswered();
   proxy.show(stranger.issue({ name: "localhost", altNames: here }));
-  proxy.disconnectAll();
+  proxy.reset();
   problems.length = 0;
   await vi.waitFor(() => expect(problems.join()).toContain(ca));
   proxy.show(server);
