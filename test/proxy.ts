@@ -28,15 +28,31 @@ export interface ProxyOptions {
   readonly isRecording?: boolean;
   /** What clients talk to, not yet listening: by default plain TCP. */
   readonly server?: net.Server;
+  /** What is done, on each connection, with each piece that comes: by default it is passed on. */
+  readonly relay?: (client: net.Socket, server: net.Socket) => Relay;
+}
+
+interface Relay {
+  readonly fromClient: (piece: Buffer) => unknown;
+  readonly fromServer: (piece: Buffer) => unknown;
 }
 
 /** Left to itself, a socket answers an end with its own at once, whatever the weather. */
 const HALF_OPEN = { allowHalfOpen: true };
 
+/** This ends as well where the other end is gone, of which its own pump tells. */
+const writeTo = (socket: net.Socket) => (piece: Buffer) =>
+  new Promise((written) => socket.write(piece, written));
+
+const passOn = (client: net.Socket, server: net.Socket): Relay => ({
+  fromClient: writeTo(server),
+  fromServer: writeTo(client),
+});
+
 /** A way to a server, on a port of 127.0.0.1 that stays. */
 export async function startProxy(
   target: { readonly host: string; readonly port: number },
-  { isRecording = false, server = net.createServer(HALF_OPEN) }: ProxyOptions = {},
+  { isRecording = false, server = net.createServer(HALF_OPEN), relay = passOn }: ProxyOptions = {},
 ): Promise<Proxy> {
   const sockets = new Set<net.Socket>();
   const clients = new Set<net.Socket>();
@@ -50,14 +66,14 @@ export async function startProxy(
     while (weather === "hold" || (weather === "deaf" && isFromClient)) await thawed.promise;
   }
 
-  async function pump(from: net.Socket, to: net.Socket, isFromClient: boolean): Promise<void> {
+  async function pump(from: net.Socket, to: net.Socket, { fromClient, fromServer }: Relay): Promise<void> {
+    const isFromClient = clients.has(from);
     const recording: Buffer[] = [];
     try {
       for await (const piece of from) {
         if (isRecording && isFromClient && recording.push(piece) === 1) recordings.push(recording);
         await delay(isFromClient);
-        // This ends as well where the other end is gone, of which the other pump tells.
-        await new Promise((written) => to.write(piece, written));
+        await (isFromClient ? fromClient(piece) : fromServer(piece));
       }
       await delay(isFromClient);
       to.end();
@@ -80,8 +96,9 @@ export async function startProxy(
     track(near, clients);
     track(far);
     for (const socket of [near, far]) socket.setNoDelay(true);
-    void pump(near, far, true);
-    void pump(far, near, false);
+    const relayed = relay(near, far);
+    void pump(near, far, relayed);
+    void pump(far, near, relayed);
   }
 
   async function listen(at: number): Promise<number> {

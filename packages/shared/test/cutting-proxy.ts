@@ -1,6 +1,4 @@
-import { once } from "node:events";
-import net from "node:net";
-import { onTestFinished } from "vitest";
+import { freshProxy } from "../../../test/fresh-proxy.ts";
 import { framesOf, methodOf, PROTOCOL_HEADER_BYTES } from "./amqp-frames.ts";
 
 /**
@@ -12,23 +10,17 @@ export async function cuttingProxy(
   method: number,
 ): Promise<{ port: number; hasCut(): boolean }> {
   let isCut = false;
-  const server = net.createServer((client) => {
-    const broker = net.connect(target);
-    client.on("error", () => {}).on("close", () => broker.destroy());
-    broker.on("error", () => {}).on("close", () => client.destroy());
-    broker.pipe(client);
-    const passOn = framesOf(PROTOCOL_HEADER_BYTES, (frame) => {
-      if (isCut || methodOf(frame) !== method) broker.write(frame);
-      else {
-        isCut = true;
-        client.resetAndDestroy();
-      }
-    });
-    client.on("data", passOn);
+  const { port } = await freshProxy(target, {
+    relay: (client, broker) => ({
+      fromClient: framesOf(PROTOCOL_HEADER_BYTES, (frame) => {
+        if (isCut || methodOf(frame) !== method) broker.write(frame);
+        else {
+          isCut = true;
+          client.resetAndDestroy();
+        }
+      }),
+      fromServer: (piece) => client.write(piece),
+    }),
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const address = server.address();
-  return { port: typeof address === "object" && address ? address.port : 0, hasCut: () => isCut };
+  return { port, hasCut: () => isCut };
 }

@@ -1,6 +1,4 @@
-import { once } from "node:events";
-import net from "node:net";
-import { onTestFinished } from "vitest";
+import { freshProxy } from "../../../test/fresh-proxy.ts";
 import {
   CHANNEL_CLOSE,
   CHANNEL_CLOSE_OK,
@@ -22,38 +20,27 @@ const FRAME_END = 0xce;
  * closed.
  */
 export async function passiveRefusingProxy(target: { host: string; port: number }): Promise<number> {
-  const sockets: net.Socket[] = [];
-  const server = net.createServer({ noDelay: true }, (client) => {
-    const broker = net.connect({ ...target, noDelay: true });
-    sockets.push(client, broker);
-    client.on("error", () => {}).on("close", () => broker.destroy());
-    broker.on("error", () => {}).on("close", () => client.destroy());
-    const refused = new Set<number>();
-
-    const toBroker = framesOf(PROTOCOL_HEADER_BYTES, (frame) => {
-      const channel = channelOf(frame);
-      if (isPassiveDeclare(frame)) {
-        refused.add(channel);
-        broker.write(channelClose(channel, 200, ""));
-      } else if (methodOf(frame) !== CHANNEL_CLOSE_OK || !refused.delete(channel)) {
-        broker.write(frame);
-      }
-    });
-    const toClient = framesOf(0, (frame) => {
-      const isRefused = methodOf(frame) === CHANNEL_CLOSE_OK && refused.has(channelOf(frame));
-      client.write(isRefused ? channelClose(channelOf(frame), 403, "ACCESS_REFUSED - configure") : frame);
-    });
-    client.on("data", toBroker);
-    broker.on("data", toClient);
+  const { port } = await freshProxy(target, {
+    relay(client, broker) {
+      const refused = new Set<number>();
+      return {
+        fromClient: framesOf(PROTOCOL_HEADER_BYTES, (frame) => {
+          const channel = channelOf(frame);
+          if (isPassiveDeclare(frame)) {
+            refused.add(channel);
+            broker.write(channelClose(channel, 200, ""));
+          } else if (methodOf(frame) !== CHANNEL_CLOSE_OK || !refused.delete(channel)) {
+            broker.write(frame);
+          }
+        }),
+        fromServer: framesOf(0, (frame) => {
+          const isRefused = methodOf(frame) === CHANNEL_CLOSE_OK && refused.has(channelOf(frame));
+          client.write(isRefused ? channelClose(channelOf(frame), 403, "ACCESS_REFUSED - configure") : frame);
+        }),
+      };
+    },
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const address = server.address();
-  return typeof address === "object" && address ? address.port : 0;
+  return port;
 }
 
 function isPassiveDeclare(frame: Buffer): boolean {
