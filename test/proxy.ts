@@ -2,6 +2,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import tls from "node:tls";
+import { listenAtFreePort } from "./brokers/free-ports.ts";
 
 /**
  * `hold`: no byte passes and no end either, as in a network that drops packets; what was sent meanwhile arrives later, as
@@ -101,12 +102,6 @@ export async function startProxy(
     void pump(far, near, relayed);
   }
 
-  async function listen(at: number): Promise<number> {
-    await once(server.listen(at, "127.0.0.1"), "listening");
-    const address = server.address();
-    return typeof address === "object" && address ? address.port : at;
-  }
-
   function reset(): void {
     for (const socket of sockets) socket.resetAndDestroy();
   }
@@ -124,13 +119,13 @@ export async function startProxy(
     thawed = Promise.withResolvers();
     if (next === "cut") for (const socket of sockets) socket.destroy();
     if (next === "refuse") await refuse();
-    else if (!server.listening) await listen(port);
+    else if (!server.listening) await once(server.listen(port, "127.0.0.1"), "listening");
   }
 
   // With TLS this is what lies beneath: it may be ended before it can be talked over.
   server.on("connection", (socket) => track(socket));
   server.on(server instanceof tls.Server ? "secureConnection" : "connection", connect);
-  const port = await listen(0);
+  const port = await listenAtFreePort(server);
   return {
     port,
     set,

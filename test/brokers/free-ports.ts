@@ -1,7 +1,11 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
 
 const ATTEMPTS = 3;
+const ATTEMPTS_TO_LISTEN = 20;
+/** Below those that connections are made from, any of which could come to be at a port that is not in use yet. */
+const [FIRST_PORT, END_OF_PORTS] = [20_000, 32_000];
 /** The words of Redis, RabbitMQ and Erlang; epmd ends without a word. */
 const PORT_TAKEN = /eaddrinuse|address already in use|epmd: ended|register\/listen error/i;
 
@@ -22,20 +26,21 @@ export async function onFreePorts<T>(count: number, work: (ports: number[]) => P
 
 /** All are held until the last one is found, so that they differ. */
 export async function freePorts(count: number): Promise<number[]> {
-  const holders = await Promise.all(Array.from({ length: count }, () => holdPort()));
-  const ports = holders.map(portOf);
+  const holders = Array.from({ length: count }, () => net.createServer());
+  const ports = await Promise.all(holders.map(listenAtFreePort));
   await Promise.all(holders.map((holder) => once(holder.close(), "close")));
   return ports;
 }
 
-function portOf(holder: net.Server): number {
-  const address = holder.address();
-  if (address === null || typeof address === "string") throw new Error("a tcp server without a port");
-  return address.port;
-}
-
-async function holdPort(): Promise<net.Server> {
-  const holder = net.createServer().listen(0, "127.0.0.1");
-  await once(holder, "listening");
-  return holder;
+/** Has a server listen at a port of 127.0.0.1, to which it can come back at any time. */
+export async function listenAtFreePort(server: net.Server): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = randomInt(FIRST_PORT, END_OF_PORTS);
+    try {
+      await once(server.listen(port, "127.0.0.1"), "listening");
+      return port;
+    } catch (error) {
+      if (attempt === ATTEMPTS_TO_LISTEN) throw error;
+    }
+  }
 }
