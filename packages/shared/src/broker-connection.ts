@@ -36,7 +36,7 @@ export function connectToLook(addresses: BrokerAddresses, connectionName: string
     for (const settings of addresses) {
       const timeoutMs = connectTimeoutMs(problems.length, addresses.length);
       try {
-        const connection = await dial(settings, connectionName, timeoutMs, closing.signal);
+        const { connection } = await dial(settings, connectionName, timeoutMs, closing.signal);
         connection.on("error", () => {}); // whoever asks is told
         connection.once("close", () => (connectedAtMs = undefined));
         connectedAtMs = Date.now();
@@ -72,13 +72,19 @@ export function connectTimeoutMs(failures: number, addresses: number): number {
   return addresses > 1 && failures < addresses ? FIRST_ROUND_TIMEOUT_MS : CONNECT_TIMEOUT_MS;
 }
 
+export interface Dialled {
+  readonly connection: ChannelModel;
+  /** Ends it without a word to the broker: all that is waited for is rejected. */
+  drop(): void;
+}
+
 /** Rejects when there is no connection within the time, when the broker refuses it, or when the signal is aborted. */
 export async function dial(
   settings: BrokerSettings,
   connectionName: string,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<ChannelModel> {
+): Promise<Dialled> {
   const { host, amqpPort, user, password, vhost, tls } = settings;
   const givingUp = new AbortController();
   const giveUp = () => givingUp.abort();
@@ -94,7 +100,7 @@ export async function dial(
   signal.addEventListener("abort", giveUp);
   try {
     signal.throwIfAborted();
-    return await connect(
+    const connection = await connect(
       {
         protocol: tls ? "amqps" : "amqp",
         hostname: host,
@@ -107,6 +113,7 @@ export async function dial(
       },
       { ...socketOptions, ...(tls && tlsOptions(tls)) },
     );
+    return { connection, drop: giveUp };
   } catch (error) {
     throw givingUp.signal.aborted ? new Error("connect ETIMEDOUT", { cause: error }) : error;
   } finally {
@@ -134,11 +141,11 @@ export async function openLookingChannel(connection: ChannelModel): Promise<Look
   return { checkQueue: (queue) => channel.checkQueue(queue), close: () => closeQuietly(channel) };
 }
 
-/** Resolves when it is closed, by whomever. Never rejects. */
+/** Resolves when it is closed, or when somebody else has begun to close it. Never rejects. */
 export async function closeQuietly(open: ChannelModel | Channel): Promise<void> {
   const { promise: closed, resolve } = Promise.withResolvers<void>();
   // When the connection is lost before the broker's answer, amqplib's own promise never comes.
   open.once("close", resolve);
-  open.close().then(resolve, () => resolve()); // it was closed already
-  await closed;
+  await Promise.race([open.close().catch(() => {}), closed]);
+  open.off("close", resolve);
 }

@@ -1,7 +1,11 @@
-import type { ChannelModel, ConfirmChannel } from "amqplib";
-import { closeQuietly, type LookingChannel, openLookingChannel } from "./broker-connection.ts";
+import { once } from "node:events";
+import type { ConfirmChannel } from "amqplib";
+import { closeQuietly, type Dialled, type LookingChannel, openLookingChannel } from "./broker-connection.ts";
 import type { Outlet } from "./publish.ts";
 import { countMessages, ensureTopology, type Topology } from "./topology.ts";
+
+/** A broker that says that it is there, and does not answer for so long, is as good as away. */
+const LIMITS = { answerWithinMs: 30_000, closeWithinMs: 5_000 };
 
 /** One connection with its channel, while it lasts. `lost` is aborted when it ends. */
 export interface BrokerSession {
@@ -11,6 +15,8 @@ export interface BrokerSession {
   leave(): void;
   /** How many messages of a queue wait to be delivered; undefined when the broker does not tell. */
   countMessages(queue: string): Promise<number | undefined>;
+  /** For what the broker is asked: without an answer within 30 s the connection is given up, and this rejects. */
+  answered<T>(answer: Promise<T>): Promise<T>;
 }
 
 /** The session on a connection, for whoever keeps it. */
@@ -32,9 +38,9 @@ export interface Connected {
   readonly cause: unknown;
   /** Whether it was ended by its session's `leave`. */
   readonly isLeft: boolean;
-  /** Rejects when exchange or queue cannot be used. */
+  /** Rejects when exchange or queue cannot be used, or the broker does not answer. */
   openSession(topology: Topology): Promise<OwnSession>;
-  /** Never rejects. */
+  /** Resolves when it is closed, within 5 s. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -47,15 +53,20 @@ export interface ConnectionEvents {
   unblocked(): void;
 }
 
-export function watchConnection(connection: ChannelModel, events: ConnectionEvents): Connected {
+export function watchConnection(
+  { connection, drop }: Dialled,
+  events: ConnectionEvents,
+  { answerWithinMs, closeWithinMs } = LIMITS,
+): Connected {
   const ended = new AbortController();
   /** Aborted, with the broker's words, when it takes no messages; replaced when it takes them again. */
   let blocked = new AbortController();
   let cause: unknown;
   let isLeft = false;
+  let isGivenUp = false;
 
   // amqplib emits 'error' and then 'close'; without a listener the first would end the process.
-  connection.on("error", (error) => (cause = error));
+  connection.on("error", (error) => (cause = isGivenUp ? cause : error));
   connection.once("close", () => {
     events.ended();
     ended.abort();
@@ -69,6 +80,35 @@ export function watchConnection(connection: ChannelModel, events: ConnectionEven
     events.unblocked();
   });
 
+  function giveUp(): void {
+    isGivenUp = true;
+    drop();
+  }
+
+  async function answered<T>(answer: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => {
+      cause = new Error(`no answer within ${answerWithinMs / 1000} s, although it is connected`);
+      giveUp();
+    }, answerWithinMs);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function close(): Promise<void> {
+    if (ended.signal.aborted) return;
+    const timer = setTimeout(() => {
+      giveUp();
+      // Whoever closed it before we listened has told nobody.
+      ended.abort();
+    }, closeWithinMs);
+    void closeQuietly(connection);
+    await once(ended.signal, "abort");
+    clearTimeout(timer);
+  }
+
   async function openConfirmChannel(): Promise<ConfirmChannel> {
     const channel = await connection.createConfirmChannel();
     // A listener for each message under way; how many those are is the publisher's to bound.
@@ -77,7 +117,7 @@ export function watchConnection(connection: ChannelModel, events: ConnectionEven
     // A channel that dies alone (a deleted queue, a cancelled consumer) takes its connection along: one way back.
     channel.once("close", () => {
       events.ended();
-      void closeQuietly(connection);
+      void close();
     });
     return channel;
   }
@@ -93,8 +133,8 @@ export function watchConnection(connection: ChannelModel, events: ConnectionEven
       return isLeft;
     },
     async openSession(topology) {
-      const notes = await ensureTopology(connection, topology);
-      const channel = await openConfirmChannel();
+      const notes = await answered(ensureTopology(connection, topology));
+      const channel = await answered(openConfirmChannel());
       const lost = ended.signal;
       return {
         openedAtMs: Date.now(),
@@ -105,9 +145,10 @@ export function watchConnection(connection: ChannelModel, events: ConnectionEven
           leave() {
             // What is lost already cannot be left.
             isLeft = !lost.aborted;
-            void closeQuietly(connection);
+            void close();
           },
-          countMessages: (queue) => countMessages(connection, queue),
+          countMessages: (queue) => answered(countMessages(connection, queue)),
+          answered,
         },
         get outlet() {
           return { channel, lost, blocked: blocked.signal };
@@ -115,9 +156,6 @@ export function watchConnection(connection: ChannelModel, events: ConnectionEven
         openChannel: () => openLookingChannel(connection),
       };
     },
-    async close() {
-      await closeQuietly(connection);
-      ended.abort();
-    },
+    close,
   };
 }

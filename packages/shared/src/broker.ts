@@ -101,9 +101,9 @@ export function connectBroker(options: BrokerOptions): Broker {
   /** Resolves when the session has ended, with whether it was left on purpose; rejects when it could not be opened. */
   async function runSession(next: BrokerSettings): Promise<boolean> {
     const timeoutMs = connectTimeoutMs(failures, settings.length);
-    const connection = await dial(next, options.connectionName, timeoutMs, closing.signal);
+    const dialled = await dial(next, options.connectionName, timeoutMs, closing.signal);
     let stable: NodeJS.Timeout | undefined;
-    const connected = watchConnection(connection, {
+    const connected = watchConnection(dialled, {
       ended: () => forget(connected),
       blocked(reason) {
         clearTimeout(stable);

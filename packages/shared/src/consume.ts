@@ -1,4 +1,4 @@
-import type { ConsumeMessage } from "amqplib";
+import type { Channel, ConsumeMessage } from "amqplib";
 import { closeQuietly } from "./broker-connection.ts";
 import type { BrokerSession } from "./broker-session.ts";
 import { boundMessages, type Bounds } from "./bound-messages.ts";
@@ -54,7 +54,7 @@ export interface Consumer {
  * delivers the messages again.
  */
 export async function consumeInBatches(
-  { channel, lost, leave, countMessages }: BrokerSession,
+  { channel, lost, leave, countMessages, answered }: BrokerSession,
   queue: string,
   onBatch: (batch: readonly Delivery[], lost: AbortSignal) => Promise<void>,
 ): Promise<Consumer> {
@@ -71,7 +71,7 @@ export async function consumeInBatches(
       const deliveries = batch.map(({ delivery }) => delivery);
       await onBatch(deliveries, lost);
       const last = batch.at(-1);
-      if (last && !lost.aborted) channel.ack(last.message, true);
+      if (last && !lost.aborted && !acknowledge(channel, last.message)) return;
       const waited = batch.filter(({ isBacklog }) => isBacklog).length;
       backlog.dealtWith(batch.length, waited, performance.now());
       if (backlog.isUncounted && canCount) await count();
@@ -112,9 +112,9 @@ export async function consumeInBatches(
       .finally(() => (work = undefined));
   }
 
-  await channel.prefetch(PREFETCH);
+  await answered(channel.prefetch(PREFETCH));
   await count();
-  const { consumerTag } = await channel.consume(queue, onMessage);
+  const { consumerTag } = await answered(channel.consume(queue, onMessage));
   return {
     get isCatchingUp() {
       return backlog.isCatchingUp(performance.now());
@@ -131,6 +131,16 @@ interface Waiting {
   readonly message: ConsumeMessage;
   readonly isBacklog: boolean;
   readonly delivery: Delivery;
+}
+
+/** This message and all before it. False when the channel is at its end, of which the session tells. */
+function acknowledge(channel: Channel, message: ConsumeMessage): boolean {
+  try {
+    channel.ack(message, true);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** How many of these make up the next batch: at least one. */

@@ -1,9 +1,11 @@
 // Methods of AMQP 0-9-1: class and number.
 export const CONNECTION_CLOSE = 0x000a_0032;
+export const CHANNEL_OPEN = 0x0014_000a;
 export const CHANNEL_CLOSE = 0x0014_0028;
 export const CHANNEL_CLOSE_OK = 0x0014_0029;
 export const EXCHANGE_DECLARE = 0x0028_000a;
 export const QUEUE_DECLARE = 0x0032_000a;
+export const CONSUME = 0x003c_0014;
 
 export const METHOD_FRAME = 1;
 export const FRAME_HEAD_BYTES = 7;

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { endAlarm, raiseAlarm } from "../../../test/broker-alarm.ts";
 import { freshProxy } from "../../../test/fresh-proxy.ts";
 import { CHANNEL_CLOSE, CONNECTION_CLOSE } from "./amqp-frames.ts";
-import { cuttingProxy } from "./cutting-proxy.ts";
+import { cuttingProxy } from "./method-proxies.ts";
 import {
   closeConnections,
   freshBroker,
@@ -12,6 +13,7 @@ import {
   untilConnected,
 } from "./fresh-broker.ts";
 
+const SLOW_MS = 300;
 const properties = { messageId: "boot/1", timestampMs: 1_795_000_000_123, expirationMs: 600_000 };
 
 describe("publishing", () => {
@@ -244,6 +246,29 @@ describe("consuming", () => {
     await closed;
     expect(bodies).toEqual(["in hand"]);
     expect((await channel.checkQueue(topology.queue)).messageCount).toBe(0);
+  });
+
+  test("of a queue that is deleted meanwhile is an outage, also when the batch is done before the connection ends", async () => {
+    const { settings, channel } = await freshBroker();
+    const proxy = await freshProxy({ host: settings.host, port: settings.amqpPort });
+    let batches = 0;
+    const { broker, lines } = startConsuming(
+      { ...settings, host: "127.0.0.1", amqpPort: proxy.port },
+      async () => {
+        batches += 1;
+        if (batches > 1) return;
+        await channel.deleteQueue(topology.queue);
+        // The word of it arrives, and ours at the broker, but not its answer.
+        await sleep(2 * SLOW_MS);
+      },
+    );
+    await untilConnected(broker);
+    await vi.waitFor(async () => {
+      expect((await channel.checkQueue(topology.queue)).consumerCount).toBe(1);
+    });
+    await proxy.set({ slowMs: SLOW_MS });
+    channel.publish(topology.exchange, topology.routingKey, Buffer.from("in work"));
+    await vi.waitFor(() => expect(lines.join()).toContain("or queue 'heartbeat' deleted"), 10_000);
   });
 
   test("leaves in the queue what could not be dealt with", async () => {
