@@ -20,22 +20,27 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
 
   /** Returns the sites that were written back. */
   async function compareAll(): Promise<string[]> {
-    const { records } = await store.loadAll();
+    const knownBefore = new Set(remembered.keys());
+    const { records, lost } = await store.loadAll();
     for (const record of records) {
       if (isNewer(record, remembered.get(record.site))) remembered.set(record.site, record);
     }
     const stored = new Map(records.map((record) => [record.site, record]));
+    const listed = new Set([...stored.keys(), ...lost]);
     const restored = [];
     for (const [site, record] of remembered) {
-      if (!isFirst && !isNewer(record, stored.get(site))) continue;
+      // Its record may be there still: of one that is not listed nobody would hear who asks for all.
+      const isUnlisted = knownBefore.has(site) && !listed.has(site);
+      if (!isFirst && !isUnlisted && !isNewer(record, stored.get(site))) continue;
       const before = await store.load(site);
       if (before.forgottenAtMs !== undefined) {
         remembered.delete(site);
         continue;
       }
       // It may have been written, or something newer, while all were being read.
-      if (isFirst ? isNewer(before.record, record) : !isNewer(record, before.record)) continue;
-      if ((await store.commit(before, record, [])) === "committed" && !isFirst) restored.push(site);
+      const newest = !before.record || isNewer(record, before.record) ? record : before.record;
+      if (!isFirst && !isUnlisted && newest === before.record) continue;
+      if ((await store.commit(before, newest, [])) === "committed" && !isFirst) restored.push(site);
     }
     return restored;
   }

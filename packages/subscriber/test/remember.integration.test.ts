@@ -58,6 +58,31 @@ describe("when Redis has lost its data", () => {
     expect((await plain.loadAll()).records).toMatchObject([{ sequence: 2 }]);
   });
 
+  test.each([
+    { what: "one is gone from it", lose: ["SREM", "heartbeat:sites", "dead"] },
+    { what: "it is evicted", lose: ["DEL", "heartbeat:sites"] },
+    { what: "somebody else writes there", lose: ["SET", "heartbeat:sites", "x"] },
+  ] as const)(
+    "of the list of sites alone, as $what, a site that says no more is listed again",
+    async ({ lose }) => {
+      const { store: plain, redis } = await freshStore();
+      const { store, memory } = rememberingStore(plain);
+      await memory.keepStore();
+      await hear(store, "dead", 1, "down");
+      await hear(store, "live", 1, "up");
+      await memory.keepStore();
+      const [command, ...given] = lose;
+      await redis.call(command, ...given);
+      await hear(store, "live", 2, "up");
+      expect(await memory.keepStore()).toEqual(["dead"]);
+      const { records, lost } = await store.loadAll();
+      expect(records.map(({ site }) => site).toSorted()).toEqual(["dead", "live"]);
+      expect(lost).toEqual([]);
+      await memory.keepStore();
+      expect(await memory.keepStore()).toEqual([]);
+    },
+  );
+
   test("an older copy of the data, as a backup has it, gives way to what is remembered", async () => {
     const { store: plain, redis } = await freshStore();
     const { store, memory } = rememberingStore(plain);
@@ -93,7 +118,10 @@ test("a heartbeat that comes during a pass is not taken for a loss", async () =>
   const { store, memory } = rememberingStore({ ...plain, loadAll: overtaken });
   await memory.keepStore();
   await hear(store, "a", 1, "up");
-  afterLoadAll = async () => await hear(store, "a", 2, "up");
+  afterLoadAll = async () => {
+    await hear(store, "a", 2, "up");
+    await hear(store, "new", 1, "up");
+  };
   expect(await memory.keepStore()).toEqual([]);
 });
 
