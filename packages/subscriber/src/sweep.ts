@@ -42,13 +42,13 @@ export async function runSweep(
   const { store, outage, isStoreStuck } = options;
   const startedMs = performance.now();
   let hasAnswered = false;
-  let isReaderReconciled = false;
   const stopped = once(stopping, "abort");
+  const reconcileReader = onceInBackground(() => store.reconcileReader());
   async function pass(): Promise<void> {
     await sweepOnce(options);
-    // After the pass, which tells the reader of what is unknown: not a moment may it find no key at all.
-    if (!isReaderReconciled) await store.reconcileReader();
-    isReaderReconciled = true;
+    // After the first pass, which tells the reader of what is unknown: not a moment may it find no key at all. With many
+    // names it takes longer than a silence may wait.
+    reconcileReader();
   }
   for (;;) {
     await sleep(SWEEP_EVERY_MS, undefined, { signal: stopping }).catch(() => {}); // the loop ends
@@ -69,6 +69,16 @@ export async function runSweep(
     if (problem === undefined && !isStoreStuck()) outage.recovered();
     if (problem !== undefined && hasAnswered) outage.failed(problem);
   }
+}
+
+/** Does it at the first call, and again at later ones until it has succeeded; one at a time. */
+function onceInBackground(work: () => Promise<void>): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    work().catch(() => (isDone = false)); // the passes tell why
+  };
 }
 
 /** One pass. Safe beside the passes of other subscribers: whoever commits first writes the silence, once. */

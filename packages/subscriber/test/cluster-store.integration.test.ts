@@ -135,6 +135,18 @@ test("whoever is interrupted while a site is forgotten leaves no lost site behin
   expect(await store.due(2)).toEqual([]);
 });
 
+test("a site that is heard again while others find it forgotten is listed", async () => {
+  const { store, redis } = await freshClusterStore();
+  await hear(store, "tsd");
+  for (let round = 0; round < 100; round += 1) {
+    await store.forget(await store.load("tsd"), "tsd", startMs, []);
+    await redis.sadd("heartbeat:sites", "tsd");
+    const [record] = await Promise.all([hear(store, "tsd"), ...Array.from({ length: 5 }, store.loadAll)]);
+    expect(await store.loadAll()).toEqual({ records: [record], lost: [] });
+    expect(await store.due(record.sweepAtMs + 1)).toEqual(["tsd"]);
+  }
+});
+
 test("MAX_SITES holds for those who come at the same time", async () => {
   const { store } = await freshClusterStore({ maxSites: 5 });
   const record = await hear(store, "first");

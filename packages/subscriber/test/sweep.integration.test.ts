@@ -57,8 +57,9 @@ describe("the sweep", () => {
       answers.push(await askReader(redis));
       await store.reconcileReader();
       answers.push(await askReader(redis));
+      stop.abort();
     };
-    await runSweep(optionsFor({ ...store, reconcileReader }), stop.signal, () => stop.abort());
+    await runSweep(optionsFor({ ...store, reconcileReader }), stop.signal, () => {});
     expect(answers).toMatchObject([
       { http: 503, services: { db: "NOT_OK", "heartbeat-tsd": "NOT_OK" } },
       { http: 503, services: { "heartbeat-tsd": "NOT_OK" } },

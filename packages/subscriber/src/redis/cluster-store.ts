@@ -53,6 +53,11 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
 
   async function removeFromIndexes(site: string): Promise<void> {
     await Promise.all([cluster.srem(SITES, site), cluster.zrem(SWEEPS, site)]);
+    // It may have been heard again since it was found to be forgotten.
+    const { record } = await singleKey.load(site);
+    if (!record) return;
+    await cluster.addSite(SITES, site, String(maxSites));
+    await cluster.scheduleSweep(SWEEPS, site, String(record.sweepAtMs), "NX");
   }
 
   async function commitSite(
@@ -68,6 +73,8 @@ export function clusterStore(cluster: Cluster, { maxSites }: { maxSites: number 
     const given = [String(version), record ? JSON.stringify(record) : "", history];
     const reply = await cluster.commitInSlot(siteKey(site), eventsKey(site), ...given);
     if (reply === 0) return "conflict";
+    // Whoever found it forgotten may have taken it out meanwhile.
+    await cluster.addSite(SITES, site, String(maxSites));
     if (sweepAt) await cluster.scheduleSweep(SWEEPS, site, sweepAt, "CH");
     await cluster.countCommit(GENERATION);
     return "committed";
