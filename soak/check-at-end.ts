@@ -49,7 +49,7 @@ export async function checkAtEnd({ world, background, made, signal, wrong }: AtE
   several("in quarantine without being poison", watch.wronglyQuarantined);
 
   await Promise.all(services.map((service) => service.end("SIGTERM")));
-  const windows = made.map(({ window }) => window);
+  const windows = made.flatMap(({ windows }) => windows);
   for (const service of services) {
     for (const lifetime of service.lifetimes) {
       const lines = readLog(lifetime.logFile);
@@ -66,7 +66,7 @@ export async function checkAtEnd({ world, background, made, signal, wrong }: AtE
 
 /** Of hosts of the publisher that was never stopped: it saw everything, and what it could not send it kept. */
 function untold({ components, mortal, watch }: World, made: readonly Made[]): string[] {
-  const [fromMs, toMs] = [made[0]?.window.fromMs ?? 0, made.at(-1)?.window.toMs ?? 0];
+  const [fromMs, toMs] = [made[0]?.fromMs ?? 0, made.at(-1)?.toMs ?? 0];
   const seen = watch.ages.flatMap((age) => age.seen);
   return components
     .filter(({ site, isHost }) => isHost && mortal.publisher.name !== `publisher-${site}`)

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readerAnswer } from "../packages/subscriber/test/reader.ts";
 import { connectRedis } from "../test/brokers/redis-connection.ts";
-import type { Age, StoredEvent } from "./invariants/events.ts";
+import type { Age, StreamEntry } from "./invariants/events.ts";
 import { POISON_ID } from "./poison.ts";
 
 /** Reads along in Redis, so that nothing of a capped stream or list is missed. */
@@ -45,8 +45,8 @@ const READER_KEYS = `
 export function redisWatch(address: { host: string; port: number }, sites: readonly string[]): RedisWatch {
   const past: Age[] = [];
   /** By site and id in its stream. */
-  let seen = new Map<string, StoredEvent>();
-  let standing: StoredEvent[] = [];
+  let seen = new Map<string, StreamEntry>();
+  let standing: StreamEntry[] = [];
   const quarantined = new Set<string>();
   const wronglyQuarantined: string[] = [];
 
@@ -59,10 +59,10 @@ export function redisWatch(address: { host: string; port: number }, sites: reado
     }
   }
 
-  function takeEvents(site: string, reply: unknown): StoredEvent[] {
+  function takeEvents(site: string, reply: unknown): StreamEntry[] {
     return streamSchema.parse(reply).map(([id, list]) => {
       const pairs = list.flatMap((field, index) => (index % 2 === 0 ? [[field, list[index + 1]]] : []));
-      const event = { site, ...eventSchema.parse(Object.fromEntries(pairs)) };
+      const event = { id, site, ...eventSchema.parse(Object.fromEntries(pairs)) };
       seen.set(`${site} ${id}`, event);
       return event;
     });

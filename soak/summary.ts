@@ -23,7 +23,7 @@ export function summary({ world, background, health, made, problems }: Outcome):
   return [
     "",
     "faults                                        times   well again after: min / median / max",
-    ...[...Map.groupBy(made, ({ fault }) => fault.name)].map(([name, times]) => faultLine(name, times)),
+    ...[...Map.groupBy(made, ({ name }) => name)].map(([name, times]) => faultLine(name, times)),
     "",
     `heartbeats confirmed      ${heard.told.length} (${kinds})`,
     `  repeated by a stranger  ${background.repeated}`,

@@ -26,22 +26,14 @@ export interface Fault {
   make(making: Making): Promise<void>;
 }
 
-/** A fault that was made, and how long all took afterwards to be well again; undefined when it was not. */
+/** Faults that were made at the same time, and how long all took afterwards to be well again; undefined when it was not. */
 export interface Made {
-  readonly fault: Fault;
-  readonly window: OutageWindow;
+  readonly name: string;
+  /** One for each fault. */
+  readonly windows: readonly OutageWindow[];
+  readonly fromMs: number;
+  readonly toMs: number;
   readonly recoveredMs: number | undefined;
-}
-
-/** Two faults at the same time, in things that have nothing to do with each other. */
-export function both(one: Fault, other: Fault): Fault {
-  return {
-    name: `${one.name} + ${other.name}`,
-    subjects: [...one.subjects, ...other.subjects],
-    certain: [...(one.certain ?? []), ...(other.certain ?? [])],
-    mostOutages: Math.max(one.mostOutages ?? 1, other.mostOutages ?? 1),
-    make: async (making) => void (await Promise.all([one.make(making), other.make(making)])),
-  };
 }
 
 /** One of them or all of them. */

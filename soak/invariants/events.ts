@@ -9,12 +9,18 @@ export interface StoredEvent {
   readonly since: string;
 }
 
+/** With its place in the stream of its site. */
+export interface StreamEntry extends StoredEvent {
+  /** As Redis gives it: milliseconds, `-`, a number. */
+  readonly id: string;
+}
+
 /** The events of a time in which Redis kept what it had: until it was emptied, or until now. */
 export interface Age {
-  /** What stood there at its last look. */
-  readonly standing: readonly StoredEvent[];
+  /** What stood there at its last look, by site in the order of its stream. */
+  readonly standing: readonly StreamEntry[];
   /** Each that ever stood there, some of which may have been given up or withdrawn since. */
-  readonly seen: readonly StoredEvent[];
+  readonly seen: readonly StreamEntry[];
 }
 
 /** What one confirmed message of a publisher tells, in format 2. */
@@ -26,6 +32,8 @@ export interface Told {
   readonly components: readonly Omit<StoredEvent, "site">[];
 }
 
+/** A stream holds a thousand, of which a few may have been withdrawn since. */
+const NEARLY_FULL = 900;
 /** Two looks, one of them late, and the second one that makes it believed. */
 const LONG_ENOUGH_MS = 3_000;
 /** A part is seen to be away before its end has been noted. */
@@ -69,11 +77,21 @@ export function lostChanges(told: readonly Told[], ages: readonly Age[]): string
   return [...new Set(lost.map(words))];
 }
 
-/** What is older than all that stands in its stream may have been given up: then it is enough that it was there once. */
+/** What stood before all that stands in a full stream was given up: then it is enough that it was there once. */
 function keptIn({ standing, seen }: Age): StoredEvent[] {
-  const oldest = new Map<string, string>();
-  for (const { site, since } of standing) if (since < (oldest.get(site) ?? "~")) oldest.set(site, since);
-  return [...standing, ...seen.filter(({ site, since }) => since < (oldest.get(site) ?? ""))];
+  const streams = Map.groupBy(standing, ({ site }) => site);
+  const isGivenUp = ({ site, id }: StreamEntry) => {
+    const [oldest, ...newer] = streams.get(site) ?? [];
+    return oldest !== undefined && newer.length >= NEARLY_FULL && isBefore(id, oldest.id);
+  };
+  return [...standing, ...seen.filter(isGivenUp)];
+}
+
+function isBefore(id: string, other: string): boolean {
+  const [[ms = 0, number = 0] = [], [otherMs = 0, otherNumber = 0] = []] = [id, other].map((id) =>
+    id.split("-").map(Number),
+  );
+  return ms < otherMs || (ms === otherMs && number < otherNumber);
 }
 
 /** Events of components that no message told of, but for those of the times in which nobody heard the messages. */

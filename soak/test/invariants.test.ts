@@ -11,7 +11,8 @@ function told(sequence: number, state: string, since: string, bootId = "boot"): 
   return { site: "north", bootId, sequence, sentAt: "", components };
 }
 
-const event = (state: string, since: string) => ({
+const event = (state: string, since: string, id = `${since}-0`) => ({
+  id,
   site: "north",
   kind: "service",
   name: "db",
@@ -36,14 +37,22 @@ describe("events", () => {
     ]);
   });
 
-  test("may be given up when they are old, but not withdrawn", () => {
-    const seen = [event("down", "2"), event("up", "3")];
-    const standing = [event("up", "3")];
-    const before = { standing: [event("up", "1")], seen: [] };
-    expect(lostChanges(messages, [before, { standing, seen }])).toEqual([]);
-    expect(lostChanges(messages, [before, { standing, seen: [] }])).toHaveLength(1);
-    expect(lostChanges(messages, [{ standing: [event("up", "1"), ...standing], seen }])).toHaveLength(1);
-    expect(lostChanges(messages, [{ standing: [], seen }])).toHaveLength(2);
+  describe("are given up by a full stream", () => {
+    const seen = [event("down", "2", "20-1"), event("up", "3", "30-1")];
+    const full = Array.from({ length: 1_000 }, (_, index) => event("up", "9", `30-${index + 2}`));
+
+    test("as soon as others have come", () => {
+      const emptiedBefore = { standing: [event("up", "1", "5-0")], seen: [] };
+      expect(lostChanges(messages, [emptiedBefore, { standing: full, seen }])).toEqual([]);
+    });
+
+    test("but not before they were there, nor where older ones stand, nor by one that has room", () => {
+      expect(lostChanges(messages, [{ standing: full, seen: [] }])).toHaveLength(2);
+      const older = [event("up", "1", "20-0"), ...full];
+      expect(lostChanges(messages, [{ standing: older, seen }])).toHaveLength(2);
+      expect(lostChanges(messages, [{ standing: full.slice(-10), seen }])).toHaveLength(2);
+      expect(lostChanges(messages, [{ standing: [], seen }])).toHaveLength(2);
+    });
   });
 
   test("need not tell of what a new boot begins with, nor of the same state with another beginning", () => {
