@@ -71,13 +71,26 @@ export async function runSweep(
   }
 }
 
-/** Does it at the first call, and again at later ones until it has succeeded; one at a time. */
+/**
+ * Begins it at the first call, and again at later ones until it has succeeded; one at a time.
+ * @throws what went wrong the last time
+ */
 function onceInBackground(work: () => Promise<void>): () => void {
-  let isDone = false;
+  let isBegun = false;
+  let failure: Error | undefined;
+  async function begin(): Promise<void> {
+    isBegun = true;
+    try {
+      await work();
+      failure = undefined;
+    } catch (error) {
+      failure = new Error(errorText(error), { cause: error });
+      isBegun = false;
+    }
+  }
   return () => {
-    if (isDone) return;
-    isDone = true;
-    work().catch(() => (isDone = false)); // the passes tell why
+    if (!isBegun) void begin();
+    if (failure) throw failure;
   };
 }
 
