@@ -15,8 +15,8 @@ import type { SiteRecord } from "./site-record.ts";
 import { RefusedError, type Rejected, type Store, type Stored } from "./store.ts";
 import { retell, type Retold } from "./timeline.ts";
 
-/** Longer than this no message is held: the broker's consumer time-out would come. */
-const MAX_HOLD_MS = 60_000;
+/** Longer than this no message is held: another subscriber may be able to store it. */
+const MAX_HOLD_MS = 10_000;
 const FIRST_RETRY_MS = 50;
 /** What is held keeps /health from being well: within a second of the return it is to be stored. */
 const MAX_RETRY_MS = 250;
@@ -39,7 +39,7 @@ export interface IntakeOptions {
 export interface Intake {
   /**
    * Deals with a batch of messages, in order: each is applied or quarantined. While the store is away they are held;
-   * rejects when `lost` is aborted or after a minute, with nothing to be acknowledged.
+   * rejects when `lost` is aborted or after ten seconds, with nothing to be acknowledged.
    */
   take(deliveries: readonly Delivery[], lost: AbortSignal): Promise<void>;
   /** Why what came last could not be stored; undefined when it could. */

@@ -14,7 +14,7 @@ export function applySilence(record: SiteRecord, nowMs: number): SiteRecord {
 }
 
 /** Later than so much ago by our clock, and it was another clock, or ours has been set since. */
-const CLOCK_TOLERANCE_MS = 10_000;
+export const CLOCK_TOLERANCE_MS = 10_000;
 
 /** Whether a record claims to have been received at a time to come: how old its news is cannot be told then. */
 export function isFromTheFuture({ receivedAtMs }: SiteRecord, nowMs: number): boolean {
@@ -28,6 +28,7 @@ export function withoutFuture(record: SiteRecord, nowMs: number): SiteRecord {
   return {
     ...record,
     receivedAtMs: nowMs,
+    firstHeardAtMs: Math.min(record.firstHeardAtMs, nowMs),
     freshAtMs,
     surelyFreshAtMs: 0,
     deadlineMs: pastMs,

@@ -1,3 +1,4 @@
+import { CLOCK_TOLERANCE_MS } from "./passing-time.ts";
 import type { SiteRecord } from "./site-record.ts";
 import type { Store } from "./store.ts";
 
@@ -28,7 +29,9 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
     const stored = new Map(records.map((record) => [record.site, record]));
     const listed = new Set([...stored.keys(), ...lost]);
     const restored = [];
-    for (const [site, record] of remembered) {
+    // What is not well first: until it is written, all that is written already looks as if it were all there is.
+    const entries = [...remembered].toSorted(([, a], [, b]) => Number(isWell(a)) - Number(isWell(b)));
+    for (const [site, record] of entries) {
       // Its record may be there still: of one that is not listed nobody would hear who asks for all.
       const isUnlisted = knownBefore.has(site) && !listed.has(site);
       if (!isFirst && !isUnlisted && !isNewer(record, stored.get(site))) continue;
@@ -69,12 +72,21 @@ export function rememberingStore(store: Store): { memory: Memory; store: Store }
         if (result === "committed") remembered.set(record.site, record);
         return result;
       },
+      async forget(before, site, ...rest) {
+        const isForgotten = await store.forget(before, site, ...rest);
+        if (isForgotten) remembered.delete(site);
+        return isForgotten;
+      },
     },
   };
 }
 
-/** What two subscribers have received may be stored in another order: their loops are busy for so long at times. */
-const SAME_TIME_MS = 2_000;
+/** How far the clocks of two subscribers may be apart, and how much later one of them may store: its loop is busy at times. */
+const SAME_TIME_MS = CLOCK_TOLERANCE_MS + 2_000;
+
+function isWell({ isSilenceWritten, components }: SiteRecord): boolean {
+  return !isSilenceWritten && components.length > 0 && components.every(({ state }) => state === "up");
+}
 
 /**
  * Within a boot the sequence decides, but in format 1, where it is a clock that may be set back. The record that remembers

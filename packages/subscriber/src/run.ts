@@ -16,7 +16,7 @@ import { connectRedis } from "./redis/connection.ts";
 import { redisStore } from "./redis/store.ts";
 import { redisName } from "./redis-config.ts";
 import { rememberingStore } from "./remember.ts";
-import type { Store } from "./store.ts";
+import type { AllSites, Store } from "./store.ts";
 import { storeTrouble } from "./store-trouble.ts";
 import { runSweep } from "./sweep.ts";
 import { verdict } from "./verdict.ts";
@@ -51,9 +51,9 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
   const { store: whole, memory } = rememberingStore(redisStore(redis, config.store));
   const store = uncrowdedStore(whole, memory.sites, config.maxComponents);
 
-  const clockSetAtMs = ownClock(now, () => performance.now());
+  const clock = ownClock(now, () => performance.now());
   const { apply: rules, defaultSite, verify } = config;
-  const heartbeats = intake({ store, rules, defaultSite, verify, clockSetAtMs, log, outage });
+  const heartbeats = intake({ store, rules, defaultSite, verify, clockSetAtMs: clock.setAtMs, log, outage });
 
   let consumer: Consumer | undefined;
   /** performance.now() when the last session began to consume. */
@@ -85,13 +85,25 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
   /** What could not be stored went back to the queue, and is made up for when that has been taken in, by whomever. */
   const stuckProblem = () => {
     const { failure } = heartbeats;
-    const isMadeUpFor = failure && failure.atMs < consumingSinceMs && !isBacklogLeft();
+    const isConsuming = broker.awaySinceMs === undefined && !isBacklogLeft();
+    const isMadeUpFor = failure && failure.atMs < consumingSinceMs && isConsuming;
     return isMadeUpFor ? undefined : failure?.problem;
   };
   const isStoreStuck = () => stuckProblem() !== undefined;
   let sweepProblem: string | undefined;
   const sweep = runSweep(
-    { store, memory, expectedSites, defaultSite, now, log, outage, isStoreStuck, isCatchingUp },
+    {
+      store,
+      memory,
+      expectedSites,
+      defaultSite,
+      now,
+      clockSetBackAtMs: clock.setBackAtMs,
+      log,
+      outage,
+      isStoreStuck,
+      isCatchingUp,
+    },
     stopping,
     (problem) => (sweepProblem = problem),
   );
@@ -99,6 +111,8 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
 
   const app = buildApp({
     currentVerdict: async () => {
+      // Before it is read: what comes meanwhile may be in one of them only.
+      const known = [...memory.sites.keys()];
       const [stored, writeProblem] = await Promise.all([store.loadAll(), problemOf(store.ping())]);
       const problem = stuckProblem() ?? writeProblem;
       const view = {
@@ -106,7 +120,7 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
         isCatchingUp: isCatchingUp(),
         storeTrouble: problem === undefined ? undefined : storeTrouble(problem),
       };
-      const current = verdict(stored, now(), config.verdict, view);
+      const current = verdict(withUnlisted(stored, known), now(), config.verdict, view);
       return { ...current, warnings: [...current.warnings, ...heartbeats.rejections.warnings(now())] };
     },
     unreadyReasons: () => unreadyReasons(broker, store, stuckProblem() ?? sweepProblem),
@@ -126,6 +140,12 @@ async function subscribe(env: Env, version: string, { log, stopping, onStop }: S
     ]);
   });
   log.info({ ...config.http, https: config.access.tls !== undefined }, "listening");
+}
+
+/** What is known here and is not in the store is lost until it is written again. */
+function withUnlisted({ records, lost }: AllSites, known: readonly string[]): AllSites {
+  const listed = new Set([...records.map(({ site }) => site), ...lost]);
+  return { records, lost: [...lost, ...known.filter((site) => !listed.has(site))] };
 }
 
 /** Messages are better off in the queue than in our hands. */

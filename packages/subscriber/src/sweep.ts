@@ -7,6 +7,7 @@ import { applySilence, isFromTheFuture, withoutFuture } from "./passing-time.ts"
 import { siteEvents } from "./events.ts";
 import type { Memory } from "./remember.ts";
 import { replacementOf } from "./replaced.ts";
+import type { SiteRecord } from "./site-record.ts";
 import type { Store } from "./store.ts";
 
 /** Silence is written within a second of its deadline. */
@@ -21,6 +22,8 @@ export interface SweepOptions {
   /** The name given to heartbeats that carry none. */
   readonly defaultSite: string;
   readonly now: () => number;
+  /** When our own clock was last set back, 0 when never. */
+  readonly clockSetBackAtMs: () => number;
   readonly log: Logger;
   readonly outage: Outage;
   /** Whether something that came could not be stored: then the store is not back, though this pass succeeds. */
@@ -117,15 +120,21 @@ export async function sweepOnce(options: SweepOptions): Promise<void> {
   }
 }
 
-/** What claims to come from a time to come is not known: our clock was set, or other subscribers have another one. */
-async function voidFuture({ store, memory, now, log }: SweepOptions): Promise<void> {
+/**
+ * How old news is that claims to come from a time to come is not known: our clock was set, or other subscribers have
+ * another one. Nor is it known of what was heard before our clock was set back.
+ */
+async function voidFuture({ store, memory, now, clockSetBackAtMs, log }: SweepOptions): Promise<void> {
+  const setBackAtMs = clockSetBackAtMs();
+  const isOfUnknownAge = (record: SiteRecord, nowMs: number) =>
+    isFromTheFuture(record, nowMs) || (record.receivedAtMs < setBackAtMs && nowMs <= record.deadlineMs);
   for (const remembered of memory.sites.values()) {
-    if (!isFromTheFuture(remembered, now())) continue;
+    if (!isOfUnknownAge(remembered, now())) continue;
     const { site } = remembered;
     const before = await store.load(site);
     // Now, not when the pass began: one that takes long finds what was received meanwhile.
     const nowMs = now();
-    if (!before.record || !isFromTheFuture(before.record, nowMs)) continue;
+    if (!before.record || !isOfUnknownAge(before.record, nowMs)) continue;
     const aheadMs = before.record.receivedAtMs - nowMs;
     if ((await store.commit(before, withoutFuture(before.record, nowMs), [])) === "committed") {
       log.warn(

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { applyHeartbeat } from "../src/apply.ts";
 import { rememberingStore } from "../src/remember.ts";
@@ -97,6 +98,35 @@ describe("when Redis has lost its data", () => {
     expect(await memory.keepStore()).toEqual(["a"]);
     expect(await askReader(redis)).toMatchObject({ http: 503 });
   });
+
+  test("what was committed after the last look, and lost by a restart, is written again", async () => {
+    const { store: plain, redis } = await freshStore();
+    const { store, memory } = rememberingStore(plain);
+    await hear(store, "a", 1, "up");
+    await memory.keepStore();
+    await memory.keepStore();
+    const copy = await redis.hgetall("heartbeat:{a}:site");
+    const generation = (await redis.get("heartbeat:generation")) ?? "";
+    await hear(store, "a", 2, "down");
+    await redis.hset("heartbeat:{a}:site", copy);
+    await redis.set("heartbeat:generation", generation);
+    const ready = once(redis, "ready");
+    redis.disconnect(true);
+    await ready;
+    expect(await memory.keepStore()).toEqual(["a"]);
+    expect(await askReader(redis)).toMatchObject({ http: 503 });
+  });
+
+  test("sites that are not well are written first", async () => {
+    const { store: plain, redis } = await freshStore();
+    const { store, memory } = rememberingStore(plain);
+    await memory.keepStore();
+    await hear(store, "a", 1, "up");
+    await hear(store, "b", 1, "down");
+    await hear(store, "c", 1, "up");
+    await redis.flushdb();
+    expect(await memory.keepStore()).toEqual(["b", "a", "c"]);
+  });
 });
 
 test("the reader's keys are written at the start, whatever became of them before", async () => {
@@ -137,11 +167,18 @@ test("a pass over a store in which nothing happened writes nothing", async () =>
 });
 
 test.each([
-  { what: "of another run", boots: ["one", "two"], format: 2, sequences: [7, 1] },
-  { what: "in format 1", boots: ["one", "one"], format: 1, sequences: [nowMs, nowMs + 1_000] },
+  { what: "of another run", boots: ["one", "two"], format: 2, sequences: [7, 1], earlierMs: 1 },
+  { what: "in format 1", boots: ["one", "one"], format: 1, sequences: [nowMs, nowMs + 1_000], earlierMs: 1 },
+  {
+    what: "by a clock behind",
+    boots: ["one", "one"],
+    format: 1,
+    sequences: [nowMs, nowMs + 1_000],
+    earlierMs: 9_000,
+  },
 ] as const)(
   "what another subscriber received earlier and stored later stays, $what",
-  async ({ boots, format, sequences }) => {
+  async ({ boots, format, sequences, earlierMs }) => {
     const { store: plain } = await freshStore();
     const [one, other] = [rememberingStore(plain), rememberingStore(plain)];
     await one.memory.keepStore();
@@ -151,7 +188,13 @@ test.each([
       const components = [component({ state: states[index] ?? "up", sinceMs: nowMs + index })];
       const [bootId, sequence] = [boots[index] ?? "", sequences[index] ?? 0];
       const message = heartbeat({ format, bootId, sequence, sentAtMs: nowMs + index, components });
-      const { record } = applyHeartbeat(before.record, message, "tsd", receipt(nowMs + 100 - index), rules);
+      const { record } = applyHeartbeat(
+        before.record,
+        message,
+        "tsd",
+        receipt(nowMs + 100 - index * earlierMs),
+        rules,
+      );
       expect(record && (await store.commit(before, record, []))).toBe("committed");
     }
     expect(await one.memory.keepStore()).toEqual([]);

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
 import { outageLog } from "@pipeline-heartbeat/shared/outage.ts";
+import { rememberingStore } from "../src/remember.ts";
 import type { Store } from "../src/store.ts";
 import { runSweep, sweepOnce, type SweepOptions } from "../src/sweep.ts";
 import { verdict } from "../src/verdict.ts";
@@ -19,6 +20,7 @@ function optionsFor(store: Store, nowMs = startMs): SweepOptions {
     expectedSites: [],
     defaultSite: "default",
     now: () => nowMs,
+    clockSetBackAtMs: () => 0,
     log,
     outage: outageLog("redis", log),
     isStoreStuck: () => false,
@@ -45,6 +47,29 @@ describe("the sweep", () => {
     await redis.del("service:db:not_ok");
     await sweepAt(deadlineMs + 61_000);
     expect(await askReader(redis)).toMatchObject({ http: 503, services: { db: "NOT_OK" } });
+  });
+
+  test("does not trust news from before its clock was set back, and of a silent site says nothing new", async () => {
+    const { store, redis } = await freshStore();
+    const { memory, store: remembering } = rememberingStore(store);
+    await hear(remembering, "silent", [{ name: "other" }], startMs - 400_000);
+    await hear(remembering, "before", [{}], startMs - 100_000);
+    const setBackAtMs = startMs - 50_000;
+    const after = await hear(remembering, "after", [{ name: "third" }], startMs - 40_000);
+    const options = { ...optionsFor(remembering, startMs - 30_000), memory };
+    await sweepOnce(options);
+    expect(await askReader(redis)).toMatchObject({ services: { db: "OK", other: "NOT_OK", third: "OK" } });
+    const silent = await store.load("silent");
+
+    await sweepOnce({ ...options, clockSetBackAtMs: () => setBackAtMs });
+    expect(await askReader(redis)).toMatchObject({
+      services: { db: "NOT_OK", other: "NOT_OK", third: "OK" },
+    });
+    expect(await store.load("silent")).toEqual(silent);
+    expect((await store.load("after")).record).toEqual(after);
+    const { version } = await store.load("before");
+    await sweepOnce({ ...options, clockSetBackAtMs: () => setBackAtMs });
+    expect((await store.load("before")).version).toBe(version);
   });
 
   test("at the start takes back what a lost site said only when the reader knows that it is lost", async () => {

@@ -42,6 +42,9 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
   redis.defineCommand("forgetSite", { lua: FORGET, numberOfKeys: 6 });
   redis.defineCommand("tellUnknownSites", { lua: TELL_UNKNOWN_SITES, numberOfKeys: 2 });
   redis.defineCommand("withdrawFromReader", { lua: WITHDRAW, numberOfKeys: 1 });
+  // Over a new connection the data may be older by as many commits as were made since the counter was last read.
+  let connections = 0;
+  redis.on("ready", () => (connections += 1));
   const ofOneKey = singleKeyStore(redis);
   const { load } = ofOneKey;
 
@@ -80,6 +83,10 @@ export function serverStore(redis: Redis, { maxSites, readerKeys }: RedisStoreOp
 
   return {
     ...ofOneKey,
+    async generation() {
+      const generation = await ofOneKey.generation();
+      return generation === undefined ? undefined : `${generation} ${connections}`;
+    },
     async loadAll() {
       const sites = await redis.smembers(SITES);
       const pipeline = redis.pipeline();

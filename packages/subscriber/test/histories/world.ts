@@ -227,6 +227,7 @@ export function world(plain: Store, redis: Redis) {
         expectedSites: ["tsd"],
         defaultSite: "none",
         now: () => nowMs,
+        clockSetBackAtMs: () => 0,
         log,
         outage,
         isStoreStuck: () => false,
