@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "amqplib";
 import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
@@ -76,6 +77,9 @@ describe("the main job", () => {
       http: 200,
       services: { "sda-db": "OK", "sda-ingest": "OK" },
     });
+    // What was seen before the connect does not take away the doubt about an empty list: a look after it does.
+    await vi.waitFor(() => expect(pipeline.publisher.printed()).toContain("broker connected"), 10_000);
+    await sleep(2_000);
 
     await pipeline.stopWorker();
     await expectHealth(url, 2_000 + STATISTICS_LAG_MS, isDown("service sda-ingest"));
