@@ -1,4 +1,5 @@
-import { expect, onTestFinished, test, vi } from "vitest";
+import { Redis } from "ioredis";
+import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { freePorts } from "./brokers/free-ports.ts";
 import { redisStarter, type RedisServer } from "./brokers/redis-servers.ts";
 import { expectHealth, freshEnvironment, startBundle } from "./processes.ts";
@@ -150,4 +151,24 @@ test("a Redis that was stopped, or is still loading, is told apart, and takes on
   await expectStored(url, "sent-while-away");
   await vi.waitFor(() => expect(logged("redis available again")).toBe(2), 5_000);
   expect(logged("redis unavailable")).toBe(2);
+});
+
+test("a site that Redis alone has lost from its list fails /health at once, until it is listed again", async () => {
+  const { url, amqpUrl, redisDb, subscriber } = await freshEnvironment();
+  startBundle("subscriber", subscriber);
+  const redis = new Redis({ ...inject("redis"), db: redisDb });
+  onTestFinished(() => redis.disconnect());
+  await (await startSender(amqpUrl, "dead")).newBoot()();
+  const sayOther = (await startSender(amqpUrl, "other")).newBoot();
+  await sayOther();
+  const isUp = ({ code, sites }: { code: number; sites: readonly object[] }) =>
+    expect([code, sites.length]).toEqual([200, 2]);
+  await expectHealth(url, 10_000, isUp);
+  await redis.srem("heartbeat:sites", "dead");
+  await expectHealth(url, IN_TIME_MS, ({ code, problems }) => {
+    expect(code).toBe(503);
+    expect(problems.join()).toContain("what was known of site dead is lost");
+  });
+  await sayOther();
+  await expectHealth(url, BACK_WITHIN_MS, isUp);
 });
