@@ -1,43 +1,50 @@
 import { once } from "node:events";
 import net from "node:net";
-import { errorCode } from "@pipeline-heartbeat/shared/error-code.ts";
+import { connect as connectTls } from "node:tls";
 import { sharedLookup } from "@pipeline-heartbeat/shared/shared-lookup.ts";
-import { connectionReason, type Observation, type Probe } from "../probe.ts";
+import { type TlsSettings, tlsOptions } from "@pipeline-heartbeat/shared/tls.ts";
+import * as z from "zod";
+import { probeKind } from "../probe-kind.ts";
+import type { Observation } from "../probe.ts";
+import { connectionFailure } from "./connection-failure.ts";
+import { host, port, tls, tlsSettings } from "./options.ts";
+import { timed } from "./timed.ts";
 
-export interface TcpTarget {
-  readonly name: string;
-  readonly host: string;
-  readonly port: number;
-}
+/** Up when the port accepts a connection and, with TLS, the certificate is good; nothing is sent. */
+export const tcp = probeKind({
+  summary: "a port that accepts a connection",
+  kind: "service",
+  asks: "component",
+  options: z.strictObject({
+    host: host().describe("its name or address"),
+    port: port().describe("1 to 65535"),
+    tls: tls().optional().describe("whether the handshake of TLS is made, too (false)"),
+  }),
+  values: {},
+  start: ({ host, port, tls }) => {
+    const settings = tlsSettings(tls, host);
+    return timed((signal) => lookAt(host, port, settings, signal));
+  },
+});
 
-/** A restarted service listens again within a second, so that its restart is no alarm. */
-const CONFIRM_AFTER_MS = 1_000;
-
-/** Up when the port accepts a connection; nothing is sent. */
-export function tcpProbe({ name, host, port }: TcpTarget): Probe {
-  return {
-    targets: [{ kind: "service", name, section: "hosts", probe: "tcp" }],
-    confirmAfterMs: CONFIRM_AFTER_MS,
-    look: async (signal) => [await lookAt(host, port, signal)],
-  };
-}
-
-async function lookAt(host: string, port: number, signal: AbortSignal): Promise<Observation> {
-  const startedMs = performance.now();
-  const latencyMs = () => Math.round((performance.now() - startedMs) * 10) / 10;
-  const socket = net.connect({ host, port, lookup: sharedLookup });
-  // One that comes after the deadline would be uncaught.
-  socket.on("error", () => {});
+async function lookAt(
+  host: string,
+  port: number,
+  settings: TlsSettings | undefined,
+  signal: AbortSignal,
+): Promise<Observation> {
+  let socket: net.Socket | undefined;
   try {
-    await once(socket, "connect", { signal });
-    if (isSelf(socket)) return { state: "down", reason: "connection_refused", latencyMs: latencyMs() };
-    return { state: "up", latencyMs: latencyMs() };
+    const to = { host, port, lookup: sharedLookup };
+    socket = settings ? connectTls({ ...to, ...tlsOptions(settings) }) : net.connect(to);
+    // One that comes after the deadline would be uncaught.
+    socket.on("error", () => {});
+    await once(socket, settings ? "secureConnect" : "connect", { signal });
+    return isSelf(socket) ? { state: "down", reason: "connection_refused" } : { state: "up" };
   } catch (error) {
-    const reason = signal.aborted ? "timeout" : connectionReason(errorCode(error));
-    const detail = signal.aborted ? "no answer in time" : String(errorCode(error) ?? error);
-    return { state: "down", reason, detail, latencyMs: latencyMs() };
+    return await connectionFailure(error, { host, port, tls: settings }, signal);
   } finally {
-    socket.destroy();
+    socket?.destroy();
   }
 }
 

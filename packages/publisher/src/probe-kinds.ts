@@ -1,0 +1,2 @@
+// The name of each is its name in publisher_config.json.
+export { tcp } from "./probes/tcp.ts";

@@ -1,0 +1,91 @@
+import { readTextFile } from "@pipeline-heartbeat/shared/config.ts";
+import type { PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
+import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
+import * as z from "zod";
+
+/** A file that an option names cannot be used; the message names it, and tells nothing of what it holds. */
+export class FileProblem extends Error {
+  override readonly name = "FileProblem";
+}
+
+/** The words of a file as they are at this moment, without white space around them: secrets are renewed while we run. */
+export function readSecret(path: string): string {
+  const file = readTextFile(path);
+  if (!file.ok) throw new FileProblem(file.problem);
+  const secret = file.text.trim();
+  if (secret === "") throw new FileProblem(`${path} is empty`);
+  return secret;
+}
+
+export function text() {
+  return z.string("expected a text").min(1, "is empty").max(4096, "is longer than 4096 characters");
+}
+
+/** A name or an address; an IPv6 address with or without brackets, a name with or without a dot at its end. */
+export function host() {
+  return text()
+    .regex(/^\S+$/, "has a space in it")
+    .regex(/^[^/@]+$/, "is no host name or address")
+    .transform((given) => given.replace(/^\[(.*)\]$/, "$1"));
+}
+
+export function port() {
+  const expected = "expected a port, 1 to 65535";
+  return z
+    .union([z.string().regex(/^\d+$/, expected), z.number()], expected)
+    .transform(Number)
+    .pipe(z.int(expected).min(1, expected).max(65_535, expected));
+}
+
+export function filePath() {
+  return text().regex(/^\//, "expected an absolute path");
+}
+
+export function whole(least: number, most: number) {
+  const expected = `expected a whole number, ${least} to ${most}`;
+  return z.int(expected).min(least, expected).max(most, expected);
+}
+
+/** In the file in seconds; parsed to milliseconds. */
+export function seconds(leastS: number, mostS: number) {
+  const expected = `expected seconds, ${leastS} to ${mostS}`;
+  return z
+    .number(expected)
+    .min(leastS, expected)
+    .max(mostS, expected)
+    .transform((s) => Math.round(s * 1000));
+}
+
+/** `true`, or with a private authority, a client's certificate, another name than the host's. */
+export function tls() {
+  const files = z.strictObject({
+    caFile: filePath().optional().describe("PEM: the authorities to trust in place of the system's"),
+    certFile: filePath().optional().describe("PEM: a client certificate, with keyFile"),
+    keyFile: filePath().optional().describe("PEM: its private key, without a passphrase"),
+    serverName: text().optional().describe("the name in the server's certificate, where it is not the host"),
+  });
+  return z
+    .union([z.boolean(), files], "expected true, false, or an object with caFile, certFile, keyFile, serverName")
+    .refine(
+      (given) => typeof given === "boolean" || (given.certFile === undefined) === (given.keyFile === undefined),
+      "needs both of certFile and keyFile, or neither",
+    );
+}
+
+export type TlsOption = z.output<ReturnType<typeof tls>>;
+
+/** The files are read whenever a connection is made; then a FileProblem is thrown. Undefined: without TLS. */
+export function tlsSettings(option: TlsOption | undefined, host: string): TlsSettings | undefined {
+  if (!option) return undefined;
+  const { caFile, certFile, keyFile, serverName } = option === true ? {} : option;
+  return {
+    ca: pemFile(caFile),
+    cert: pemFile(certFile),
+    key: pemFile(keyFile),
+    serverName: (serverName ?? host).replace(/\.$/, ""),
+  };
+}
+
+function pemFile(path: string | undefined): PemFile | undefined {
+  return path === undefined ? undefined : { path, read: () => readSecret(path) };
+}
