@@ -33,8 +33,18 @@ export class ManagementError extends Error {
   }
 }
 
-/** The part of RabbitMQ's management API that tells which consumers are attached. All reject with ManagementError. */
+/** RabbitMQ's management API, as far as it is asked. All reject with ManagementError. */
 export interface ManagementQuestions {
+  /**
+   * What `/api/PATH` answers with 200 or, where `otherSchemas` has a schema for another status, with that; undefined where
+   * the API itself says that there is no such thing. The parts of the path are encoded by the caller.
+   */
+  get<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    signal: AbortSignal,
+    otherSchemas?: Readonly<Record<number, Schema>>,
+  ): Promise<z.output<Schema> | undefined>;
   /** Whether the user sees other users' consumers in the list of all: only with one of two tags. */
   seesAllConsumers(signal: AbortSignal): Promise<boolean>;
   /** All consumers of the vhost, in one call. */
@@ -71,11 +81,13 @@ export function management(settings: ManagementSettings): Management {
     path: string,
     schema: Schema,
     signal: AbortSignal,
+    otherSchemas: Readonly<Record<number, Schema>> = {},
   ): Promise<z.output<Schema> | undefined> {
     const { statusCode, text } = await ask(path, signal);
     if (statusCode === 404 && isNotFound(text)) return undefined;
-    if (statusCode !== 200) throw statusProblem(statusCode, withoutSecrets(text.slice(0, MAX_READ_LENGTH)));
-    const parsed = schema.safeParse(parseJson(text));
+    const expected = statusCode === 200 ? schema : otherSchemas[statusCode];
+    if (!expected) throw statusProblem(statusCode, withoutSecrets(text.slice(0, MAX_READ_LENGTH)));
+    const parsed = expected.safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
     throw new ManagementError("management_failed", "the answer of the management API was not understood");
   }
@@ -111,6 +123,7 @@ export function management(settings: ManagementSettings): Management {
   }
 
   return {
+    get,
     async seesAllConsumers(signal) {
       const user = await get("whoami", whoamiSchema, signal);
       if (!user) throw new ManagementError("management_failed", "there is no management API at this address");
@@ -139,6 +152,7 @@ export function management(settings: ManagementSettings): Management {
 /** Of several, the one that is the current one when a question is asked. */
 export function currentManagement(current: () => Management): ManagementQuestions {
   return {
+    get: (...question) => current().get(...question),
     seesAllConsumers: (signal) => current().seesAllConsumers(signal),
     consumers: (signal) => current().consumers(signal),
     queues: (signal) => current().queues(signal),
