@@ -12,11 +12,17 @@ export function finding(json: Json, path: Path, message: string): Finding {
   return { place: json.placeOfValue(path), text: `${pathText(path)}: ${message}` };
 }
 
-/** A line for each, such as `line 3, column 5: heartbeat.hosts[0].port: expected a port`, in the order of the places. */
+/** Of a file that is wrong from top to bottom. */
+const MAX_TOLD = 200;
+
+/** A line for each, such as `line 3, column 5: heartbeat.hosts[0].port: expected a port`, in the order of the places; the first 200 of them. */
 export function told(findings: readonly Finding[]): string[] {
-  return findings.toSorted(byPlace).map(({ place, text }) => {
-    return place ? `line ${place.line}, column ${place.column}: ${text}` : text;
-  });
+  const lines = findings
+    .toSorted(byPlace)
+    .slice(0, MAX_TOLD)
+    .map(({ place, text }) => (place ? `line ${place.line}, column ${place.column}: ${text}` : text));
+  const more = findings.length - lines.length;
+  return more > 0 ? [...lines, `and ${more} more`] : lines;
 }
 
 function byPlace({ place: a }: Finding, { place: b }: Finding): number {
