@@ -5,6 +5,7 @@ import {
   isWorse,
   type UpstreamEntry,
 } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { componentKey } from "./dependencies.ts";
 import type { WatchedTarget } from "./watch.ts";
 
 /** What leaves the site about a component beside its name and state: nothing, reason and latency, the error's words too. */
@@ -36,7 +37,7 @@ export function composeHeartbeat(boot: Boot, beat: Beat, targets: readonly Watch
   const section = (wanted: WatchedTarget["section"]): UpstreamEntry[] =>
     targets
       .filter((target) => target.section === wanted)
-      .map(({ name, belief }) => ({ name, state: belief.state, observedAtMs: belief.observedAtMs }));
+      .map(({ name, state, observedAtMs }) => ({ name, state, observedAtMs }));
   return {
     ...identity,
     ...beat,
@@ -56,8 +57,8 @@ export function hasSameStates(a: Heartbeat, b: Heartbeat): boolean {
 }
 
 function components(targets: readonly WatchedTarget[], detail: Detail): ComponentReport[] {
-  const groups = Map.groupBy(targets, ({ kind, name }) => `${kind}:${name}`);
-  return [...groups.values()].map((group) => report(worstOf(group), detail));
+  const groups = Map.groupBy(targets, componentKey);
+  return [...groups.values()].map((group) => report(group, worstOf(group), detail));
 }
 
 /**
@@ -66,24 +67,35 @@ function components(targets: readonly WatchedTarget[], detail: Detail): Componen
  */
 function worstOf(group: readonly WatchedTarget[]): WatchedTarget {
   return group.reduce((worst, target) => {
-    if (target.belief.state !== worst.belief.state) {
-      return isWorse(target.belief.state, worst.belief.state) ? target : worst;
-    }
-    const isLonger = target.belief.sinceMs < worst.belief.sinceMs;
-    return isLonger === (worst.belief.state !== "up") ? target : worst;
+    if (target.state !== worst.state) return isWorse(target.state, worst.state) ? target : worst;
+    const isLonger = target.sinceMs < worst.sinceMs;
+    return isLonger === (worst.state !== "up") ? target : worst;
   });
 }
 
-function report({ kind, name, probe, belief }: WatchedTarget, detail: Detail): ComponentReport {
-  const { state, sinceMs, observedAtMs } = belief;
+function report(group: readonly WatchedTarget[], worst: WatchedTarget, detail: Detail): ComponentReport {
+  const { kind, name, probe, state, sinceMs, observedAtMs, because } = worst;
+  const values = Object.assign({}, ...group.map(({ values }) => values));
   return {
     kind,
     name,
     probe,
     state,
+    ...(isWarning(group) && { severity: "warn" }),
     sinceMs,
     observedAtMs,
-    ...(detail !== "none" && { reason: belief.reason, latencyMs: belief.latencyMs }),
-    ...(detail === "text" && { detail: belief.detail?.slice(0, MAX_DETAIL_LENGTH).toWellFormed() }),
+    ...(detail !== "none" && {
+      reason: worst.reason,
+      because: because && componentKey(because),
+      latencyMs: worst.latencyMs,
+      values: Object.keys(values).length > 0 ? values : undefined,
+    }),
+    ...(detail === "text" && { detail: worst.detail?.slice(0, MAX_DETAIL_LENGTH).toWellFormed() }),
   };
+}
+
+/** Whether nothing that is amiss, or could be, is a failure. */
+function isWarning(group: readonly WatchedTarget[]): boolean {
+  const amiss = group.filter(({ state }) => state !== "up");
+  return (amiss.length > 0 ? amiss : group).every(({ policy }) => policy.severity === "warn");
 }

@@ -31,7 +31,8 @@ import * as z from "zod";
 import type { Detail } from "./compose.ts";
 import type { ConsumerSource } from "./probes/consumers.ts";
 import { signingKey } from "./signing-key.ts";
-import { parseTargets } from "./targets.ts";
+import { parseTargets } from "./parse-file.ts";
+import type { BasePolicy } from "./policy-options.ts";
 
 /** Upstream's default. */
 const PUBLISH_INTERVAL_S = 60;
@@ -65,6 +66,7 @@ export function readConfig(environment: Env) {
     /** Then it is another one whenever the broker is. */
     isManagementOfOurBroker: env.RABBITMQ_MANAGEMENT_URL === undefined && env.RABBITMQ_HOST.length > 1,
     consumerSource: env.RABBITMQ_CONSUMER_SOURCE,
+    targetsPath: env.PUBLISHER_CONFIG_PATH.path,
     targets: env.PUBLISHER_CONFIG_PATH.targets,
     warnings: [
       ...env.PUBLISHER_CONFIG_PATH.ignored,
@@ -79,9 +81,13 @@ export function readConfig(environment: Env) {
     ],
     publishIntervalMs,
     publishOnChange: env.PUBLISH_ON_CHANGE,
-    // A heartbeat that tells of an earlier look than the one before it would be no news.
-    probeIntervalMs: Math.min(env.PROBE_INTERVAL ?? MAX_PROBE_INTERVAL_S * 1000, publishIntervalMs),
-    probeTimeoutMs: env.PROBE_TIMEOUT,
+    basePolicy: {
+      // A heartbeat that tells of an earlier look than the one before it would be no news.
+      intervalMs: Math.min(env.PROBE_INTERVAL ?? MAX_PROBE_INTERVAL_S * 1000, publishIntervalMs),
+      timeoutMs: env.PROBE_TIMEOUT,
+      // In format 1 the newest look is all that tells one heartbeat from the next.
+      longestIntervalMs: env.HEARTBEAT_FORMAT === "1" ? publishIntervalMs : Infinity,
+    } satisfies BasePolicy,
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),
     detail: env.HEARTBEAT_DETAIL,
@@ -137,12 +143,12 @@ function targetsFile(fallback: string) {
   return z
     .string()
     .optional()
-    .transform((path, context) => {
-      const file = readTextFile(path || fallback);
+    .transform((given, context) => {
+      const path = given || fallback;
+      const file = readTextFile(path);
       const parsed = file.ok ? parseTargets(file.text) : { ok: false as const, problems: [file.problem] };
-      if (parsed.ok) return parsed;
-      for (const problem of parsed.problems)
-        context.addIssue(file.ok ? `${path || fallback}: ${problem}` : problem);
+      if (parsed.ok) return { path, ...parsed };
+      for (const problem of parsed.problems) context.addIssue(file.ok ? `${path}: ${problem}` : problem);
       return z.NEVER;
     });
 }

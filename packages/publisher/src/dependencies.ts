@@ -14,7 +14,9 @@ export function referred(reference: string, known: ReadonlyMap<string, Component
 /** Those, by their keys, that depend on themselves, whether at once or through others. */
 export function inCircles(parents: ReadonlyMap<string, readonly string[]>): ReadonlySet<string> {
   // A component is in a circle exactly when it can reach itself, and what is taken off from the ends cannot.
-  const waiting = new Map([...parents].map(([key, of]) => [key, new Set(of.filter((one) => parents.has(one)))]));
+  const waiting = new Map(
+    [...parents].map(([key, of]) => [key, new Set(of.filter((one) => parents.has(one)))]),
+  );
   const children = new Map<string, string[]>();
   for (const [key, of] of waiting) {
     for (const parent of of) children.set(parent, [...(children.get(parent) ?? []), key]);

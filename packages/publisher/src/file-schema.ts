@@ -92,7 +92,9 @@ function componentSchema() {
   if (!first) throw new Error("there is no kind of probe");
   return z.discriminatedUnion("probe", [first, ...rest], {
     error: (issue) =>
-      issue.code === "invalid_union" ? `expected one of ${[...probeKinds.keys()].join(", ")}` : "expected an object",
+      issue.code === "invalid_union"
+        ? `expected one of ${[...probeKinds.keys()].join(", ")}`
+        : "expected an object",
   });
 }
 

@@ -99,10 +99,7 @@ export function policyOf(
   const layers = [...own, defaults];
   const first = <Value>(of: (options: PolicyOptions) => Value | undefined): Value | undefined =>
     layers.map(of).find((value) => value !== undefined);
-  const intervalMs = Math.min(
-    first(({ interval }) => interval) ?? base.intervalMs,
-    base.longestIntervalMs,
-  );
+  const intervalMs = Math.min(first(({ interval }) => interval) ?? base.intervalMs, base.longestIntervalMs);
   const ownPauseMs = own.map(({ confirm }) => confirm?.pause).find((pause) => pause !== undefined);
   const leastPauseMs = asks === "broker" ? STATISTICS_LAG_MS : 0;
   const flapping = first(({ flapping }) => flapping) ?? DEFAULT_FLAPPING;

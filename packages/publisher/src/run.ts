@@ -10,6 +10,7 @@ import { serveHttp } from "./http/server.ts";
 import { heartbeatMessages } from "./messages.ts";
 import { outbox } from "./outbox.ts";
 import { unreadyReasons } from "./readiness.ts";
+import { longestTimeoutMs } from "./watch.ts";
 import { watchTargets } from "./watch-targets.ts";
 
 /** For the goodbye and what was kept; with the time that closing may take, well below the deadline of a stop. */
@@ -45,8 +46,7 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
 
   const onChange = () => config.publishOnChange && beats?.changed();
   const watch = watchTargets(config, { broker, log, onChange, onStop }, stopping);
-  const { hosts, queues } = config.targets;
-  log.info({ hosts: hosts.length, queues: queues.length, site: config.site }, "watching");
+  log.info({ components: watch.targets().length, site: config.site }, "watching");
 
   let confirmedAtMs: number | undefined;
   if (config.http) {
@@ -55,7 +55,7 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
   }
 
   // What has not been looked at by then is told as such; a long silence after a restart would say less.
-  const longestMs = Math.min(config.probeTimeoutMs, FIRST_LOOK_MS);
+  const longestMs = Math.min(longestTimeoutMs(watch.targets()), FIRST_LOOK_MS);
   await Promise.race([watch.firstLook, sleep(longestMs, undefined, { ref: false })]);
   const { due } = (delivery = startDelivery({
     messages: heartbeatMessages({ ...config, targets: watch.targets }),

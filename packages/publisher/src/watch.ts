@@ -1,183 +1,185 @@
-import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import pLimit from "p-limit";
 import type { Logger } from "pino";
-import type { Observation, Probe, Reason, Target } from "./probe.ts";
+import { type Belief, believe, forget, isInDoubt, type Moment, unlooked } from "./belief.ts";
+import { lookInTime } from "./looking.ts";
+import type { Observation, Probe, Target } from "./probe.ts";
+import { ofBelief, type Standing } from "./standing.ts";
+import { standings } from "./standings.ts";
 
-/** A look that has not ended so long after its time-out does not listen to its signal. */
-const OVERTIME_MS = 1_000;
 /** So many intervals without a look, and nothing is known of the target any more. */
 const MAX_MISSED_LOOKS = 3;
 
-/** How many looks in a row must fail before it is believed; a success counts at once. */
-const LOOKS_TO_BELIEVE_FAILURE = 2;
-
-/** What is believed of one target. Times are unix milliseconds. */
-export interface Belief {
-  readonly state: State;
-  /** When the state began: for a failure, the first look that showed it. */
-  readonly sinceMs: number;
-  /** The last look that agreed with the state. */
-  readonly observedAtMs: number;
-  readonly reason: Reason | undefined;
-  readonly detail: string | undefined;
-  readonly latencyMs: number | undefined;
-  /** Looks in a row that failed, and when the first of them was. */
-  readonly failedLooks: number;
-  readonly failingSinceMs: number;
-}
-
-/** Before the first look nothing is known. */
-export function unlooked(nowMs: number): Belief {
-  return {
-    state: "unknown",
-    sinceMs: nowMs,
-    observedAtMs: nowMs,
-    reason: "not_looked_yet",
-    detail: undefined,
-    latencyMs: undefined,
-    failedLooks: 0,
-    failingSinceMs: nowMs,
-  };
-}
-
-/** A failure is believed at the second look, so that a redeployment is no alarm; until then the old state stands. */
-export function believe(before: Belief, seen: Observation, nowMs: number): Belief {
-  const { state, reason, detail, latencyMs } = seen;
-  const failedLooks = state === "up" ? 0 : before.failedLooks + 1;
-  const failingSinceMs = failedLooks <= 1 ? nowMs : before.failingSinceMs;
-  if (state !== "up" && failedLooks < LOOKS_TO_BELIEVE_FAILURE) {
-    const isKnown = before.reason !== "not_looked_yet";
-    return { ...before, reason: isKnown ? before.reason : "unconfirmed", failedLooks, failingSinceMs };
-  }
-  const beganMs = state === "up" || before.state !== "up" ? nowMs : failingSinceMs;
-  const sinceMs = state === before.state ? before.sinceMs : beganMs;
-  return { state, sinceMs, observedAtMs: nowMs, reason, detail, latencyMs, failedLooks, failingSinceMs };
-}
-
-function forget(before: Belief, nowMs: number): Belief {
-  const sinceMs = before.state === "unknown" ? before.sinceMs : nowMs;
-  return { ...before, state: "unknown", sinceMs, reason: "not_looked_lately" };
-}
-
-export interface WatchedTarget extends Target {
-  readonly belief: Belief;
-}
+export interface WatchedTarget extends Target, Standing {}
 
 export interface WatchOptions {
-  readonly probes: readonly Probe[];
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
   /** How many probes look at the same time. */
   readonly concurrency: number;
-  readonly now: () => number;
+  readonly now: () => Moment;
+  /** At least 0, less than 1. */
+  readonly random: () => number;
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Asked after each look: whether its failure tells nothing, because what was asked has just been restarted. */
+  readonly isExcused: (probe: Probe) => boolean;
   readonly log: Logger;
-  /** Called after a look that changed the state of a target. */
+  /** Called after a look that changed how a target stands. */
   readonly onChange: () => void;
 }
 
 export interface Watch {
   /** All targets, in the order of the probes. */
   targets(): WatchedTarget[];
-  /** Resolves when every probe has looked once. */
-  readonly firstLook: Promise<void>;
+  /**
+   * Looks at these from now on, in place of others. What is believed of the same subject stays. Resolves when each of them
+   * has been looked at once; until then `targets` are the old ones, and those of the first call are told at once.
+   */
+  replace(probes: readonly Probe[]): Promise<void>;
 }
 
-/** Looks at everything again and again until the signal is aborted. Every probe keeps its own time. */
-export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch {
-  const { probes, intervalMs, now } = options;
-  const watched = probes.map((probe) => ({
-    probe,
-    lookedAtMs: performance.now(),
-    entries: probe.targets.map((target) => ({ target, belief: unlooked(now()) })),
-  }));
-  const limit = pLimit(options.concurrency);
-
-  async function lookOnce(looked: Watched): Promise<void> {
-    const observations = await limit(() => inTime(looked.probe, options.timeoutMs, stopping));
-    // A look that was cut off by our own stop saw nothing.
-    if (stopping.aborted) return;
-    looked.lookedAtMs = performance.now();
-    const nowMs = now();
-    let hasChanged = false;
-    for (const [index, entry] of looked.entries.entries()) {
-      const before = entry.belief;
-      const seen = observations[index] ?? { state: "unknown" };
-      entry.belief = believe(before, seen, nowMs);
-      hasChanged ||= entry.belief.state !== before.state;
-      logChange(options.log, entry.target, before, entry.belief);
-      if (entry.belief.failedLooks === 1) logDoubt(options.log, entry.target, seen);
-    }
-    if (hasChanged) options.onChange();
-  }
-
-  async function watchOne(looked: Watched, first: () => void): Promise<void> {
-    const { probe } = looked;
-    for (;;) {
-      const startedMs = performance.now();
-      await lookOnce(looked);
-      first();
-      const isDoubtful = looked.entries.some(({ belief }) => belief.failedLooks === 1);
-      if (isDoubtful && probe.confirmAfterMs !== undefined && probe.confirmAfterMs < intervalMs) {
-        await options.sleep(probe.confirmAfterMs, stopping);
-        await lookOnce(looked);
-      }
-      await options.sleep(Math.max(0, intervalMs - (performance.now() - startedMs)), stopping);
-    }
-  }
-
-  const firsts = watched.map((looked) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    watchOne(looked, resolve).catch((error: unknown) => {
-      if (!stopping.aborted) throw error;
-    });
-    return promise;
-  });
-
-  /** A state that nobody has looked at for long is no longer known, whatever kept the probe from looking. */
-  function known({ lookedAtMs, entries }: Watched): WatchedTarget[] {
-    const isForgotten = performance.now() - lookedAtMs > MAX_MISSED_LOOKS * (intervalMs + options.timeoutMs);
-    return entries.map((entry) => {
-      if (isForgotten) entry.belief = forget(entry.belief, now());
-      return { ...entry.target, belief: entry.belief };
-    });
-  }
-
-  return {
-    targets: () => watched.flatMap(known),
-    firstLook: Promise.all(firsts).then(() => {}),
-  };
+/** A target, and what is believed of it. */
+interface Entry {
+  readonly target: Target;
+  /** Of the same subject in a file before or after this one it is the same. */
+  readonly mind: { belief: Belief; standing: Standing | undefined; lookedAtMs: number };
 }
 
 interface Watched {
   readonly probe: Probe;
-  /** The monotonic clock at the end of the last look. */
-  lookedAtMs: number;
-  readonly entries: { readonly target: Target; belief: Belief }[];
+  readonly entries: readonly Entry[];
 }
 
-/** The look's observations, or `unknown` for all when it goes on after its time is over. */
-async function inTime(
-  probe: Probe,
-  timeoutMs: number,
-  stopping: AbortSignal,
-): Promise<readonly Observation[]> {
-  // One controller and two timers that are cleared: signals that time out by themselves pile up until they do.
-  const deadline = new AbortController();
-  const abort = () => deadline.abort();
-  const { promise: overtime, resolve: giveUp } = Promise.withResolvers<undefined>();
-  const timers = [setTimeout(abort, timeoutMs), setTimeout(giveUp, timeoutMs + OVERTIME_MS, undefined)];
-  stopping.addEventListener("abort", abort);
-  try {
-    const seen = await Promise.race([probe.look(deadline.signal), overtime]);
-    return seen ?? probe.targets.map(() => ({ state: "unknown", reason: "timeout" }));
-  } finally {
-    for (const timer of timers) clearTimeout(timer);
-    stopping.removeEventListener("abort", abort);
-    // What the look left under way, as a second request beside one that failed, must not go on for ever.
-    abort();
+/** Looks again and again at what `replace` names until the signal is aborted. Every probe keeps its own time. */
+export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch {
+  const { now, log } = options;
+  const limit = pLimit(options.concurrency);
+  let told = standings<Entry>([]);
+  let newest: readonly Watched[] = [];
+  let replaced = new AbortController();
+
+  /** Since the probes were replaced it belongs to nobody. */
+  async function lookOnce({ probe, entries }: Watched, ended: AbortSignal): Promise<void> {
+    const { timeoutMs } = scheduleOf(probe);
+    const observations = await limit(() => lookInTime(probe, timeoutMs, ended));
+    // A look that was cut off by our own stop saw nothing.
+    if (ended.aborted) return;
+    const moment = now();
+    const isExcused = options.isExcused(probe);
+    for (const [index, { target, mind }] of entries.entries()) {
+      mind.lookedAtMs = moment.monotonicMs;
+      const before = mind.belief;
+      const seen = observations[index] ?? { state: "unknown" };
+      if (isExcused && seen.state !== "up" && before.reason !== "not_looked_yet") continue;
+      mind.belief = believe(before, seen, moment, target.policy);
+      logChange(log, target, before, mind.belief);
+      if (before.failedLooks === 0 && mind.belief.failedLooks === 1) logDoubt(log, target, seen);
+    }
+    if (told.stand(entries, moment.wallMs)) options.onChange();
   }
+
+  async function watchOne(watched: Watched, ended: AbortSignal, looked: () => void): Promise<void> {
+    const { intervalMs, splayMs } = scheduleOf(watched.probe);
+    // All look at once at the start, so that something is known; the second look is spread.
+    let dueMs = performance.now() + intervalMs - options.random() * splayMs;
+    for (;;) {
+      await lookOnce(watched, ended);
+      looked();
+      for (let pauseMs = pauseOf(watched); pauseMs < dueMs - performance.now(); pauseMs = pauseOf(watched)) {
+        await options.sleep(pauseMs, ended);
+        await lookOnce(watched, ended);
+      }
+      await options.sleep(Math.max(0, dueMs - performance.now()), ended);
+      dueMs = Math.max(dueMs, performance.now() - intervalMs) + intervalMs;
+    }
+  }
+
+  function start(watched: Watched, ended: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    watchOne(watched, ended, resolve).catch((error: unknown) => {
+      if (!ended.aborted) throw error;
+      resolve();
+    });
+    return promise;
+  }
+
+  /** A state that nobody has looked at for long is no longer known, whatever kept the probe from looking. */
+  function forgetOld(): void {
+    const moment = now();
+    const forgotten = told.entries.filter(({ target, mind }) => {
+      const { intervalMs, timeoutMs, confirm } = target.policy;
+      const longestMs = MAX_MISSED_LOOKS * (intervalMs + timeoutMs) + confirm.pauseMs;
+      return moment.monotonicMs - mind.lookedAtMs > longestMs;
+    });
+    for (const { mind } of forgotten) mind.belief = forget(mind.belief, moment.wallMs);
+    told.stand(forgotten, moment.wallMs);
+  }
+
+  return {
+    targets() {
+      forgetOld();
+      return told.entries.map(({ target, mind }) => ({
+        ...target,
+        ...(mind.standing ?? ofBelief(mind.belief)),
+      }));
+    },
+    async replace(probes) {
+      const isFirst = newest.length === 0;
+      const minds = new Map(
+        [...told.entries, ...newest.flatMap(({ entries }) => entries)].map((entry) => [
+          keyOf(entry.target),
+          entry,
+        ]),
+      );
+      const moment = now();
+      const watched = probes.map((probe): Watched => ({
+        probe,
+        entries: probe.targets.map((target) => {
+          const known = minds.get(keyOf(target));
+          return { target, mind: known?.mind ?? freshMind(moment) };
+        }),
+      }));
+      newest = watched;
+      replaced.abort();
+      replaced = new AbortController();
+      const ended = AbortSignal.any([stopping, replaced.signal]);
+      const entries = watched.flatMap(({ entries }) => entries);
+      if (isFirst) told = standings(entries);
+      told.stand(told.entries, moment.wallMs);
+      await Promise.all(watched.map((one) => start(one, ended)));
+      if (isFirst || ended.aborted) return;
+      told = standings(entries);
+      told.stand(entries, now().wallMs);
+      options.onChange();
+    },
+  };
+
+  function freshMind({ wallMs, monotonicMs }: Moment): Entry["mind"] {
+    return { belief: unlooked(wallMs), standing: undefined, lookedAtMs: monotonicMs };
+  }
+
+  /** When the next look can confirm a failure that is in doubt. */
+  function pauseOf({ entries }: Watched): number {
+    const { monotonicMs } = now();
+    const pauses = entries
+      .filter(({ target, mind }) => isInDoubt(mind.belief, target.policy))
+      .map(({ target, mind }) => mind.belief.countedAtMs + target.policy.confirm.pauseMs - monotonicMs);
+    return Math.max(0, Math.min(Infinity, ...pauses));
+  }
+}
+
+export function longestTimeoutMs(targets: readonly WatchedTarget[]): number {
+  return targets.reduce((longest, { policy }) => Math.max(longest, policy.timeoutMs), 0);
+}
+
+/** Which is the same for all targets of a probe. */
+function scheduleOf({ targets }: Probe) {
+  const [target] = targets;
+  if (!target) throw new Error("a probe has no target");
+  return target.policy;
+}
+
+/** The same thing under the same name. Twice in the file it is the same thing twice. */
+function keyOf({ kind, name, section, probe, subject }: Target): string {
+  return JSON.stringify([kind, name, section, probe, subject]);
 }
 
 function logChange(log: Logger, { kind, name }: Target, before: Belief, after: Belief): void {

@@ -3,7 +3,8 @@ import { parseArgs } from "node:util";
 import { type Command, UsageError } from "@pipeline-heartbeat/shared/command-line.ts";
 import { ConfigError, type Env, readTextFile } from "@pipeline-heartbeat/shared/config.ts";
 import { DEFAULT_CONFIG_PATH } from "../config.ts";
-import { parseTargets, type Targets } from "../targets.ts";
+import { parseTargets } from "../parse-file.ts";
+import type { Targets } from "../targets.ts";
 
 /** Judges a publisher_config.json before it is deployed, stricter than the service at its start. */
 export function checkConfigCommand(env: Env): Command {
@@ -32,9 +33,15 @@ async function read(path: string): Promise<string> {
   throw new ConfigError("configuration error", [file.problem]);
 }
 
-function summary({ hosts, queues }: Targets): string {
+function summary({ components, queues }: Targets): string {
+  const hosts = components.filter(({ section }) => section === "hosts");
   const listeners = queues.flatMap(({ listeners }) => listeners);
-  const counts = [counted(hosts, "host"), counted(queues, "queue"), counted(listeners, "listener")];
+  const counts = [
+    counted(hosts, "host"),
+    counted(queues, "queue"),
+    counted(listeners, "listener"),
+    counted(components.slice(hosts.length), "component"),
+  ];
   return `no problem; ${counts.join(", ")} would be watched`;
 }
 

@@ -6,6 +6,7 @@ import type { Env } from "@pipeline-heartbeat/shared/config.ts";
 import { pino } from "pino";
 import { readConfig } from "../config.ts";
 import { heartbeatMessages } from "../messages.ts";
+import { longestTimeoutMs } from "../watch.ts";
 import { watchTargets } from "../watch-targets.ts";
 
 const STDERR = 2;
@@ -45,7 +46,7 @@ export function printHeartbeatCommand(env: Env): Command {
         stopping.signal,
       );
       const messages = heartbeatMessages({ ...config, targets: watch.targets });
-      await Promise.race([watch.firstLook, sleep(MAX_TIMEOUTS * config.probeTimeoutMs)]);
+      await Promise.race([watch.firstLook, sleep(MAX_TIMEOUTS * longestTimeoutMs(watch.targets()))]);
       process.stdout.write(messages.message(messages.next("interval")).body);
       stopping.abort();
       void broker?.close(); // the process ends without waiting for it

@@ -19,7 +19,8 @@ export async function connectionFailure(
   }
   if (signal.aborted) return { state: "down", reason: "timeout", detail: "no answer in time" };
   const detail = await explainedConnectionProblem(error, endpoint);
-  if (errorCode(error) === "CERT_HAS_EXPIRED") return { state: "down", reason: "certificate_expired", detail };
+  if (errorCode(error) === "CERT_HAS_EXPIRED")
+    return { state: "down", reason: "certificate_expired", detail };
   const reason = isTlsFault(error) ? "tls_failed" : connectionReason(errorCode(error));
   return { state: "down", reason, detail };
 }

@@ -97,8 +97,6 @@ export function consumersProbe(options: ConsumersOptions): Probe {
 
   return {
     targets: queues.flatMap(targetsOf),
-    // The statistics lag by up to 5 s: a second look before the next interval would see the same.
-    confirmAfterMs: undefined,
     async look(signal) {
       const startedMs = performance.now();
       const observations = await look(signal);
@@ -108,11 +106,12 @@ export function consumersProbe(options: ConsumersOptions): Probe {
   };
 }
 
-/** How many listeners each queue has, in all its entries. */
+/** How many consumers each queue should have, in all its entries. */
 function expectedConsumers(queues: readonly QueueTarget[]): ReadonlyMap<string, number> {
   const expected = new Map<string, number>();
   for (const { queue, listeners } of queues) {
-    expected.set(queue, (expected.get(queue) ?? 0) + listeners.length);
+    const own = listeners.reduce((sum, { min }) => sum + min, 0);
+    expected.set(queue, (expected.get(queue) ?? 0) + own);
   }
   return expected;
 }

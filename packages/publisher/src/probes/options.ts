@@ -65,9 +65,13 @@ export function tls() {
     serverName: text().optional().describe("the name in the server's certificate, where it is not the host"),
   });
   return z
-    .union([z.boolean(), files], "expected true, false, or an object with caFile, certFile, keyFile, serverName")
+    .union(
+      [z.boolean(), files],
+      "expected true, false, or an object with caFile, certFile, keyFile, serverName",
+    )
     .refine(
-      (given) => typeof given === "boolean" || (given.certFile === undefined) === (given.keyFile === undefined),
+      (given) =>
+        typeof given === "boolean" || (given.certFile === undefined) === (given.keyFile === undefined),
       "needs both of certFile and keyFile, or neither",
     );
 }
