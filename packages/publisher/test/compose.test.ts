@@ -1,18 +1,21 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { composeHeartbeat } from "../src/compose.ts";
-import { type Belief, unlooked, type WatchedTarget } from "../src/watch.ts";
+import type { Standing } from "../src/standing.ts";
+import type { WatchedTarget } from "../src/watch.ts";
+import { POLICY, watchedTarget } from "./watched.ts";
 
 const boot = { site: "tsd", bootId: "b", startedAtMs: 0, intervalMs: 60_000, detail: "code" as const };
 const beat = { sequence: 1, sentAtMs: 10_000, uptimeMs: 10_000, cause: "interval" as const };
 
-function target(section: WatchedTarget["section"], name: string, belief: Partial<Belief>): WatchedTarget {
-  return {
-    kind: section === "queues" ? "queue" : "service",
-    name,
-    section,
-    probe: section === "hosts" ? "tcp" : "consumers",
-    belief: { ...unlooked(0), reason: undefined, state: "up", ...belief },
-  };
+function target(
+  section: WatchedTarget["section"],
+  name: string,
+  standing: Partial<Standing>,
+  severity: "fail" | "warn" = "fail",
+): WatchedTarget {
+  const kind = section === "queues" ? "queue" : "service";
+  const policy = { ...POLICY, severity };
+  return watchedTarget({ kind, name, section, probe: section === "hosts" ? "tcp" : "consumers", policy }, standing);
 }
 
 const targets = [
@@ -67,4 +70,55 @@ test.each([
   expect(database?.latencyMs).toBe(reason && 2);
   expect(database?.detail).toBe(words);
   expect(JSON.stringify(database).includes("10.0.0.7")).toBe(words !== undefined);
+});
+
+describe("what is measured, and how much it matters", () => {
+  const report = (group: WatchedTarget[], detail: "none" | "code" = "code") =>
+    composeHeartbeat({ ...boot, detail }, beat, group).components[0];
+
+  test("values of all its targets leave with a component, unless nothing but states may", () => {
+    const group = [
+      target("queues", "q", { values: { consumers: 2 } }),
+      target("queues", "q", { state: "down", values: { messages_ready: 7 } }),
+    ];
+    expect(report(group)?.values).toEqual({ consumers: 2, messages_ready: 7 });
+    expect(report(group, "none")).not.toMatchObject({ values: expect.anything() });
+    expect(report([target("queues", "q", {})])?.values).toBeUndefined();
+  });
+
+  test("the parent because of which nothing is known is named", () => {
+    const because = { kind: "service", name: "mq" } as const;
+    const child = target("services", "worker", { state: "unknown", reason: "parent_down", because });
+    expect(report([child])).toMatchObject({ reason: "parent_down", because: "service:mq" });
+    expect(report([child], "none")?.because).toBeUndefined();
+  });
+
+  test.each([
+    { of: [["up", "warn"]], severity: "warn" },
+    { of: [["up", "fail"]], severity: undefined },
+    {
+      of: [
+        ["up", "fail"],
+        ["up", "warn"],
+      ],
+      severity: undefined,
+    },
+    {
+      of: [
+        ["up", "fail"],
+        ["down", "warn"],
+      ],
+      severity: "warn",
+    },
+    {
+      of: [
+        ["unknown", "fail"],
+        ["down", "warn"],
+      ],
+      severity: undefined,
+    },
+  ] as const)("of $of it is $severity", ({ of, severity }) => {
+    const group = of.map(([state, severity]) => target("services", "x", { state }, severity));
+    expect(report(group)?.severity).toBe(severity);
+  });
 });

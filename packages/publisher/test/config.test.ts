@@ -103,12 +103,19 @@ test("certificates where nothing speaks TLS are warned about, and used for a man
 
 test("no look is older than the heartbeat before the one that tells of it", () => {
   const longer = configOf({ PUBLISH_INTERVAL: "5", PROBE_INTERVAL: "86400" });
-  expect(longer.probeIntervalMs).toBe(5_000);
+  expect(longer.basePolicy.intervalMs).toBe(5_000);
   expect(longer.warnings).toEqual([
     "PROBE_INTERVAL: is longer than PUBLISH_INTERVAL, which counts in its place",
   ]);
-  expect(configOf({ PROBE_INTERVAL: "60" })).toMatchObject({ probeIntervalMs: 60_000, warnings: [] });
-  expect(configOf({ PUBLISH_INTERVAL: "5" })).toMatchObject({ probeIntervalMs: 5_000, warnings: [] });
+  expect(configOf({ PROBE_INTERVAL: "60" })).toMatchObject({
+    basePolicy: { intervalMs: 60_000, timeoutMs: 5_000, longestIntervalMs: Infinity },
+    warnings: [],
+  });
+  expect(configOf({ PUBLISH_INTERVAL: "5" })).toMatchObject({
+    basePolicy: { intervalMs: 5_000 },
+    warnings: [],
+  });
+  expect(configOf({ HEARTBEAT_FORMAT: "1" })).toMatchObject({ basePolicy: { longestIntervalMs: 60_000 } });
 });
 
 test.each([

@@ -4,7 +4,8 @@ import type { Observation } from "../src/probe.ts";
 import { type ConsumersOptions, consumersProbe } from "../src/probes/consumers.ts";
 import { type Management, ManagementError } from "../src/probes/management.ts";
 import type { QueueConsumer } from "../src/probes/management-answers.ts";
-import { believe, unlooked } from "../src/watch.ts";
+import { believe, unlooked } from "../src/belief.ts";
+import { POLICY } from "./watched.ts";
 import { inWords } from "./in-words.ts";
 import { attached, bare, ingest, pair } from "./queues.ts";
 
@@ -252,9 +253,12 @@ describe("by the management API, or else by passive declares", () => {
     const management = scripted({ consumers: (signal) => list(signal) });
     const { look } = start({ ...auto, management, openChannel: counting(1).openChannel });
     let belief = unlooked(0);
+    let nowMs = 0;
     const believed = async () => {
       const [seen] = await look();
-      belief = believe(belief, seen ?? { state: "unknown" }, 0);
+      nowMs += POLICY.confirm.pauseMs;
+      const moment = { wallMs: nowMs, monotonicMs: nowMs };
+      belief = believe(belief, seen ?? { state: "unknown" }, moment, POLICY);
       return belief.state;
     };
     expect(await believed()).toBe("up");

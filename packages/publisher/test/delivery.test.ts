@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from "vitest";
 import { startDelivery } from "../src/delivery.ts";
 import { heartbeatMessages } from "../src/messages.ts";
 import { outbox } from "../src/outbox.ts";
-import { unlooked } from "../src/watch.ts";
+import { watchedTarget } from "./watched.ts";
 
 /** A delivery to a broker that is as the test says, with what it was sent and what it confirmed: `sequence cause state`. */
 function start({ most = 100 } = {}) {
@@ -22,13 +22,12 @@ function start({ most = 100 } = {}) {
   let sinceMs = 0;
   let verdict = Promise.resolve();
   let held: PromiseWithResolvers<void> | undefined;
-  const target = { kind: "service", name: "db", section: "hosts", probe: "tcp" } as const;
   const messages = heartbeatMessages({
     site: "tsd",
     publishIntervalMs: 60_000,
     format: 2,
     detail: "code",
-    targets: () => [{ ...target, belief: { ...unlooked(0), state, sinceMs } }],
+    targets: () => [watchedTarget({}, { state, sinceMs })],
   });
   const lines: object[] = [];
   const delivery = startDelivery({

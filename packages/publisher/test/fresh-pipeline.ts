@@ -9,6 +9,7 @@ import type { Probe } from "../src/probe.ts";
 import { type ConsumerSource, consumersProbe } from "../src/probes/consumers.ts";
 import { management } from "../src/probes/management.ts";
 import type { QueueTarget } from "../src/probes/queue-target.ts";
+import { listener, queueTarget } from "./queues.ts";
 
 interface Credentials {
   readonly user: string;
@@ -123,10 +124,7 @@ export async function probeIn({ vhost, queues, source = "auto", credentials, url
 
 /** Each queue with a listener whose tag has its name in it. */
 export function targets(...names: string[]): QueueTarget[] {
-  return names.map((queue) => ({
-    queue,
-    listeners: [{ name: `worker of ${queue}`, matches: (tag) => tag.includes(queue) }],
-  }));
+  return names.map((queue) => queueTarget(queue, [listener(`worker of ${queue}`, queue)]));
 }
 
 export async function statesOf(probe: Probe): Promise<string[]> {

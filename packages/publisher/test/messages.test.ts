@@ -1,15 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { heartbeatMessages } from "../src/messages.ts";
-import { unlooked } from "../src/watch.ts";
+import { watchedTarget } from "./watched.ts";
 
 function messagesOf(components: number) {
-  const targets = Array.from({ length: components }, (_, index) => ({
-    kind: "service" as const,
-    name: `component-${index}`,
-    section: "hosts" as const,
-    probe: "tcp",
-    belief: { ...unlooked(index), latencyMs: index / 10 },
-  }));
+  const targets = Array.from({ length: components }, (_, index) =>
+    watchedTarget({ name: `component-${index}` }, { sinceMs: index, latencyMs: index / 10 }),
+  );
   return heartbeatMessages({
     site: "tsd",
     publishIntervalMs: 60_000,

@@ -1,18 +1,20 @@
 import type { QueueConsumer } from "../src/probes/management-answers.ts";
-import type { QueueTarget } from "../src/probes/queue-target.ts";
+import type { Listener, QueueTarget } from "../src/probes/queue-target.ts";
+import { POLICY } from "./watched.ts";
 
-export const ingest: QueueTarget = {
-  queue: "ingest",
-  listeners: [{ name: "sda-ingest", matches: (tag) => tag.includes("ingest") }],
-};
-export const pair: QueueTarget = {
-  queue: "pair",
-  listeners: [
-    { name: "a", matches: (tag) => tag === "a" },
-    { name: "b", matches: (tag) => tag === "b" },
-  ],
-};
-export const bare: QueueTarget = { queue: "bare", listeners: [] };
+/** A queue and who should listen to it. */
+export function queueTarget(queue: string, listeners: readonly Listener[]): QueueTarget {
+  return { queue, policy: POLICY, listeners };
+}
+
+/** A listener whose tag has this in it. */
+export function listener(name: string, tag: string, min = 1): Listener {
+  return { name, tag, matches: (found) => found.includes(tag), min, policy: POLICY };
+}
+
+export const ingest = queueTarget("ingest", [listener("sda-ingest", "ingest")]);
+export const pair = queueTarget("pair", [listener("a", "a"), listener("b", "b")]);
+export const bare = queueTarget("bare", []);
 
 export function attached(tag: string, activity = "up", queue = "ingest"): QueueConsumer {
   return { queue, tag, activity };

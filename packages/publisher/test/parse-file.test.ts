@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseTargets } from "../src/targets.ts";
+import { parseTargets } from "../src/parse-file.ts";
 
 function problemsOf(file: unknown): string {
   const parsed = parseTargets(typeof file === "string" ? file : JSON.stringify(file));
@@ -23,9 +23,9 @@ test("the file of FEGA-Norway is taken as it is", () => {
   const parsed = parseTargets(readFileSync(path, "utf8"));
   if (!parsed.ok) throw new Error(parsed.problems.join());
   expect([...parsed.ignored, ...parsed.warnings]).toEqual([]);
-  expect(parsed.targets.hosts).toEqual([
-    { name: "sda-doa", host: "doa", port: 8080 },
-    { name: "sda-db", host: "db", port: 5432 },
+  expect(parsed.targets.components).toMatchObject([
+    { section: "hosts", probe: "tcp", name: "sda-doa", options: { host: "doa", port: 8080 } },
+    { section: "hosts", probe: "tcp", name: "sda-db", options: { host: "db", port: 5432 } },
   ]);
   expect(parsed.targets.queues.map(({ queue }) => queue)).toEqual([
     "inbox",
@@ -48,7 +48,7 @@ describe("what may be left out", () => {
     const parsed = parseTargets(JSON.stringify(file({ hosts: [{ host: "db", port: 5432 }] })));
     expect(parsed).toMatchObject({
       ok: true,
-      targets: { hosts: [{ name: "db", host: "db", port: 5432 }], queues: [] },
+      targets: { components: [{ name: "db", options: { host: "db", port: 5432 } }], queues: [] },
     });
   });
 
@@ -230,7 +230,7 @@ test("a key that occurs twice is told: only the last of the two counts", () => {
   expect(warningsOf(text)).toBe(
     "line 3, column 3: heartbeat.hosts: repeats the key of line 2; only the last of them counts",
   );
-  expect(parseTargets(text)).toMatchObject({ ok: true, targets: { hosts: [{ name: "b" }] } });
+  expect(parseTargets(text)).toMatchObject({ ok: true, targets: { components: [{ name: "b" }] } });
 });
 
 test("a host without a name is warned about: its address leaves the site", () => {
@@ -247,4 +247,117 @@ test("however many they are, the warnings are few and tell the number", () => {
     "heartbeat.hosts[499]: is the last of 490 more without a name of their own",
   );
   expect(warnings.join()).not.toContain("10.0.0");
+});
+
+const db = { name: "db", probe: "tcp", host: "db", port: 5432 };
+
+describe("components", () => {
+  test("have their probe's own options, a policy, and parents of either kind", () => {
+    const parsed = parseTargets(
+      JSON.stringify(
+        file({
+          defaults: { interval: 30, confirm: { looks: 3 } },
+          rmq_consumers: [{ ...consumer, dependsOn: "db", severity: "warn" }],
+          components: [{ ...db, tls: true, timeout: 0.5, dependsOn: ["queue:inbox2"] }],
+          hosts: [{ host: "x", port: 1, name: "inbox2", recover: { looks: 2 } }],
+        }),
+      ),
+    );
+    expect(parsed).toMatchObject({ ok: false });
+    expect(problemsOf(file({ components: [{ ...db, dependsOn: ["x"] }] }))).toContain(
+      "heartbeat.components[0].dependsOn[0]: is no component's name",
+    );
+    const good = parseTargets(
+      JSON.stringify(
+        file({
+          defaults: { interval: 30, confirm: { looks: 3 } },
+          rmq_consumers: [{ ...consumer, dependsOn: "db", severity: "warn" }],
+          components: [{ ...db, tls: true, timeout: 0.5, dependsOn: ["service:other"] }],
+          hosts: [{ host: "x", port: 1, name: "other", recover: { looks: 2 } }],
+        }),
+      ),
+    );
+    expect(good).toMatchObject({
+      ok: true,
+      ignored: [],
+      targets: {
+        defaults: { interval: 30_000, confirm: { looks: 3 } },
+        queues: [
+          { queue: "inbox", policy: { severity: "warn" }, dependsOn: [{ kind: "service", name: "db" }] },
+        ],
+        components: [
+          { name: "other", section: "hosts", probe: "tcp", policy: { recover: { looks: 2 } } },
+          {
+            name: "db",
+            section: "services",
+            options: { host: "db", port: 5432, tls: true },
+            policy: { timeout: 500 },
+            dependsOn: [{ kind: "service", name: "other" }],
+          },
+        ],
+      },
+    });
+  });
+
+  test.each([
+    { what: "no probe", component: { name: "x" }, says: "[0].probe: expected one of " },
+    { what: "an unknown probe", component: { ...db, probe: "exec" }, says: "[0].probe: expected one of " },
+    { what: "no name", component: { ...db, name: undefined }, says: "[0].name: is missing" },
+    { what: "an unknown key", component: { ...db, hots: "x" }, says: "[0].hots: unknown key; did you mean 'host'?" },
+    {
+      what: "an unknown key in a part",
+      component: { ...db, tls: { caFiel: "/x" } },
+      says: "components[0].tls",
+    },
+    { what: "a missing option", component: { name: "db", probe: "tcp", host: "db" }, says: "[0].port: expected a port" },
+    { what: "an interval of none", component: { ...db, interval: 0 }, says: "[0].interval: expected seconds" },
+    {
+      what: "flapping that can never be",
+      component: { ...db, flapping: { changes: 20, looks: 10 } },
+      says: "[0].flapping: has more changes",
+    },
+    { what: "a text", component: "x", says: "components[0]: expected an object" },
+  ])("$what is an error", ({ component, says }) => {
+    expect(problemsOf(file({ components: [component] }))).toContain(says);
+  });
+
+  test("the same name twice for the same kind of probe is an error, for another kind it is not", () => {
+    expect(problemsOf(file({ components: [db, { ...db, host: "other" }] }))).toContain(
+      "heartbeat.components[1].name: is the name of heartbeat.components[0], too",
+    );
+    expect(problemsOf(file({ hosts: [host], components: [{ ...db, name: "sda-db" }] }))).toBe("none");
+  });
+
+  test.each([
+    { what: "itself", components: [{ ...db, dependsOn: "db" }] },
+    {
+      what: "what depends on it",
+      components: [
+        { ...db, dependsOn: "b" },
+        { ...db, name: "b", dependsOn: "db" },
+      ],
+    },
+  ])("depend on no circle: $what", ({ components }) => {
+    expect(problemsOf(file({ components }))).toContain("dependsOn: it depends on itself");
+  });
+
+  test("a parent that is a service and a queue has to be told which", () => {
+    const both = { components: [{ ...db, name: "inbox" }, { ...db, dependsOn: "inbox" }], rmq_consumers: [consumer] };
+    expect(problemsOf(file(both))).toContain("[1].dependsOn[0]: is the name of a service and of a queue");
+    const told = { ...both, components: [both.components[0], { ...db, dependsOn: "queue:inbox" }] };
+    expect(problemsOf(file(told))).toBe("none");
+  });
+
+  test("defaults may say how to look, not what depends on what", () => {
+    expect(problemsOf(file({ hosts: [host], defaults: { dependsOn: "x" } }))).toContain(
+      "heartbeat.defaults.dependsOn: unknown key",
+    );
+  });
+});
+
+test("of a file that is wrong from top to bottom the first 200 problems are told", () => {
+  const hosts = Array.from({ length: 5_000 }, () => ({ host: "", port: 0 }));
+  const told = problemsOf(file({ hosts })).split("\n");
+  expect(told).toHaveLength(201);
+  expect(told.at(-1)).toBe("and 9800 more");
 });
