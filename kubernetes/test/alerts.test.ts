@@ -189,6 +189,17 @@ const scenarios: readonly Scenario[] = [
     fires: [],
   },
   {
+    name: "nor when /health is not OK for another reason",
+    series: {
+      ...subscribers({ healthy: UNTIL_5 }),
+      ...site("a", "silent"),
+      ...site("b", "fresh"),
+      ...component("b", "service", "mail", "unknown"),
+      ...warnOnly("b", "service", "mail"),
+    },
+    fires: [firing("SiteSilent", { site: "a" })],
+  },
+  {
     name: "what only warns and is down hides nothing: a queue of its name is told",
     series: {
       ...subscribers({ healthy: UNTIL_5 }),

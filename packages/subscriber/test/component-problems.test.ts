@@ -280,7 +280,7 @@ describe("whatever a heartbeat says", () => {
     for (let at: ComponentReport | undefined = one; at && !seen.has(keyOf(at));) {
       if (isListed(at)) return true;
       seen.add(keyOf(at));
-      const { because } = at;
+      const because: string | undefined = at.because;
       at = all.find((other) => keyOf(other) === because);
     }
     return false;
