@@ -61,6 +61,11 @@ function site(name: string, state: "fresh" | "silent" | "contested" | "unknown",
   );
 }
 
+/** That a component only warns. */
+function warnOnly(of: string, kind: "service" | "queue", name: string): Series {
+  return served("heartbeat_component_warn_only", { site: of, kind, component: name }, ALWAYS);
+}
+
 /** A component in a state from minute 5 on, up before. */
 function component(
   of: string,
@@ -167,6 +172,66 @@ const scenarios: readonly Scenario[] = [
       ...component("tsd", "service", "db", "up"),
     },
     fires: [firing("ComponentsUnknown", { site: "tsd" })],
+  },
+  {
+    name: "what only warns has no alert, down or unknown",
+    series: {
+      ...subscribers(),
+      ...site("tsd", "fresh"),
+      ...component("tsd", "service", "certificate", "down"),
+      ...warnOnly("tsd", "service", "certificate"),
+      ...component("tsd", "queue", "rejected", "down"),
+      ...warnOnly("tsd", "queue", "rejected"),
+      ...component("tsd", "service", "mail", "unknown"),
+      ...warnOnly("tsd", "service", "mail"),
+      ...component("tsd", "service", "db", "up"),
+    },
+    fires: [],
+  },
+  {
+    name: "nor when /health is not OK for another reason",
+    series: {
+      ...subscribers({ healthy: UNTIL_5 }),
+      ...site("a", "silent"),
+      ...site("b", "fresh"),
+      ...component("b", "service", "mail", "unknown"),
+      ...warnOnly("b", "service", "mail"),
+    },
+    fires: [firing("SiteSilent", { site: "a" })],
+  },
+  {
+    name: "what only warns and is down hides nothing: a queue of its name is told",
+    series: {
+      ...subscribers({ healthy: UNTIL_5 }),
+      ...site("tsd", "fresh"),
+      ...component("tsd", "service", "inbox", "down"),
+      ...warnOnly("tsd", "service", "inbox"),
+      ...component("tsd", "queue", "inbox", "down"),
+    },
+    fires: [firing("QueueDown", { site: "tsd", kind: "queue", component: "inbox" })],
+  },
+  {
+    name: "what is hidden behind a component that only warns is told",
+    series: {
+      ...subscribers({ healthy: UNTIL_5 }),
+      ...site("tsd", "fresh"),
+      ...component("tsd", "service", "proxy", "down"),
+      ...warnOnly("tsd", "service", "proxy"),
+      ...component("tsd", "service", "db", "unknown"),
+    },
+    fires: [firing("ComponentsUnknown", { site: "tsd" })],
+  },
+  {
+    name: "the same component of another site has its alert",
+    series: {
+      ...subscribers({ healthy: UNTIL_5 }),
+      ...site("a", "fresh"),
+      ...site("b", "fresh"),
+      ...component("a", "service", "db", "down"),
+      ...warnOnly("a", "service", "db"),
+      ...component("b", "service", "db", "down"),
+    },
+    fires: [firing("ServiceDown", { site: "b", kind: "service", component: "db" })],
   },
   {
     name: "the broker away is one alert, though every site falls silent with it",

@@ -82,7 +82,10 @@ function worstOfEach(components: readonly ComponentReport[]): ComponentReport[] 
   for (const component of components) {
     const key = `${component.kind}:${component.name}`;
     const other = worst.get(key);
-    if (!other || isWorse(component.state, other.state)) worst.set(key, component);
+    const worse = !other || isWorse(component.state, other.state) ? component : other;
+    // The state of the one must not be softened by the severity of the other.
+    const isSoftened = other !== undefined && other.severity !== component.severity;
+    worst.set(key, isSoftened ? { ...worse, severity: undefined } : worse);
   }
   return [...worst.values()];
 }
@@ -94,8 +97,9 @@ function receivedV2(v2: NonNullable<Message["v2"]>): DatedPart {
     format: 2,
     sentAtMs: sentAt,
     intervalMs: intervalSeconds * 1000,
-    components: components.map(({ since, observedAt, ...component }) => ({
+    components: components.map(({ since, observedAt, severity, ...component }) => ({
       ...component,
+      ...(severity === "warn" && { severity }),
       sinceMs: since,
       observedAtMs: observedAt,
     })),

@@ -1,5 +1,6 @@
 import type { V2Part } from "./message-schema.ts";
 import { formatUpstreamTimestamp } from "./timestamp.ts";
+import { sendableValues, type Values } from "./values.ts";
 
 /** What the pipeline consists of: services (hosts, workers) and queues. A name is unique within its kind. */
 export type Kind = "service" | "queue";
@@ -24,6 +25,14 @@ export interface ComponentReport {
   readonly sinceMs?: number | undefined;
   readonly observedAtMs: number;
   readonly latencyMs?: number | undefined;
+  readonly values?: Values | undefined;
+  /** Absent for `fail`; `warn` must not turn /health red. */
+  readonly severity?: "warn" | undefined;
+  /**
+   * `<kind>:<name>` of another component of the site, which this one depends on: it is unknown because that one is down, or
+   * is just being looked at again.
+   */
+  readonly because?: string | undefined;
 }
 
 /** One line of the format-1 part. A service that listens on four queues has four. */
@@ -53,6 +62,8 @@ export interface Heartbeat {
 }
 
 export const MAX_NAME_LENGTH = 255;
+/** Of `because`: a kind, a colon, a name. */
+export const MAX_BECAUSE_LENGTH = 264;
 export const SITE_PATTERN = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /** The body of a message. Format 1 is exactly upstream's; format 2 adds one top-level key, which upstream ignores. */
@@ -70,11 +81,11 @@ export function encodeHeartbeat(heartbeat: Heartbeat, format: 1 | 2): Buffer {
   return Buffer.from(JSON.stringify(format === 1 ? body : { ...body, v2: v2Part(heartbeat) }));
 }
 
-const SEVERITY: Readonly<Record<State, number>> = { up: 0, unknown: 1, down: 2 };
+const BADNESS: Readonly<Record<State, number>> = { up: 0, unknown: 1, down: 2 };
 
 /** Whether `a` is worse news than `b`: down before unknown before up. */
 export function isWorse(a: State, b: State): boolean {
-  return SEVERITY[a] > SEVERITY[b];
+  return BADNESS[a] > BADNESS[b];
 }
 
 function upstreamEntry({ name, state, observedAtMs }: UpstreamEntry): object {
@@ -94,11 +105,12 @@ function v2Part(heartbeat: Heartbeat): V2Part {
     uptimeMs: Math.round(heartbeat.uptimeMs),
     intervalSeconds: heartbeat.intervalMs / 1000,
     cause: heartbeat.cause,
-    components: heartbeat.components.map(({ sinceMs, observedAtMs, latencyMs, ...component }) => ({
+    components: heartbeat.components.map(({ sinceMs, observedAtMs, latencyMs, values, ...component }) => ({
       ...component,
       since: sinceMs === undefined ? undefined : new Date(sinceMs).toISOString(),
       observedAt: new Date(observedAtMs).toISOString(),
       latencyMs,
+      values: values && sendableValues(values),
     })),
   };
 }

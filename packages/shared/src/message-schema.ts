@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { MAX_NAME_LENGTH, SITE_PATTERN } from "./heartbeat.ts";
+import { MAX_BECAUSE_LENGTH, MAX_NAME_LENGTH, SITE_PATTERN } from "./heartbeat.ts";
+import { valuesSchema } from "./values.ts";
 
 /** More do not fit in a body, in either format: an entry as upstream or we write it takes 70 bytes or more. */
 export const MAX_ENTRIES = 15_000;
@@ -19,6 +20,10 @@ const isoTime = z.iso
   .transform((text) => Date.parse(text))
   .refine((atMs) => atMs >= 0, "is before 1970");
 const shortText = text(1000).optional();
+const because = text(MAX_BECAUSE_LENGTH).refine(
+  (given) => /^(service|queue):./su.test(given),
+  "is no kind and name with a colon between them",
+);
 /** Thirty years. Beyond what a date can be, one heartbeat could make all times of its site unprintable. */
 const MAX_UPTIME_MS = 1e12;
 
@@ -71,6 +76,9 @@ const v2Schema = z.object({
       since: isoTime.optional(),
       observedAt: isoTime,
       latencyMs: z.number().min(0).optional(),
+      values: valuesSchema.optional(),
+      severity: z.enum(["fail", "warn"]).optional(),
+      because: because.optional(),
     }),
   ),
 });

@@ -19,7 +19,16 @@ const heartbeat: Heartbeat = {
   services: [],
   components: [
     { kind: "service", name: "db", state: "up", sinceMs: T, observedAtMs: T, latencyMs: 1 },
-    { kind: "queue", name: "inbox", state: "down", reason: "queue_missing", observedAtMs: T },
+    {
+      kind: "queue",
+      name: "inbox",
+      state: "unknown",
+      reason: "parent_down",
+      because: "service:db",
+      severity: "warn",
+      values: { messages_ready: 3 },
+      observedAtMs: T,
+    },
   ],
 };
 const valid: unknown = JSON.parse(encodeHeartbeat(heartbeat, 2).toString());
@@ -98,6 +107,8 @@ function expectUsable({ sentAtMs, uptimeMs = 0, components }: ReceivedHeartbeat)
   }
   expect(new Date(T - uptimeMs).toISOString()).toMatch(/^\d{4}-/);
   expect(components.every(({ name }) => name.isWellFormed())).toBe(true);
+  const values = components.flatMap((component) => Object.values(component.values ?? {}));
+  expect(values.filter((value) => !Number.isFinite(value))).toEqual([]);
 }
 
 describe("what fills a body to the brim takes no more than a moment", () => {

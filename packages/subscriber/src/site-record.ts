@@ -1,3 +1,4 @@
+import { valuesSchema } from "@pipeline-heartbeat/shared/values.ts";
 import * as z from "zod";
 import { senderClockSchema } from "./sender-clock.ts";
 
@@ -18,6 +19,9 @@ const componentRecord = z.object({
   reason: z.string().optional(),
   detail: z.string().optional(),
   latencyMs: z.number().optional(),
+  values: valuesSchema.optional(),
+  severity: z.literal("warn").optional(),
+  because: z.string().optional(),
 });
 
 const boot = z.object({

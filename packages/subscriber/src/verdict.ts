@@ -1,10 +1,14 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
+import { componentProblems } from "./component-problems.ts";
 import { isFromTheFuture } from "./passing-time.ts";
 import { isContested } from "./order.ts";
 import type { ComponentRecord, SiteRecord } from "./site-record.ts";
 import type { AllSites } from "./store.ts";
 
-/** What may be said of a component now. Of a silent site nothing is known: the last state stands beside it. */
+/**
+ * What may be said of a component now. Of a silent site nothing is known: the last state stands beside it. Values are there
+ * only while the state is known, or they would seem to be today's.
+ */
 export interface ComponentVerdict extends ComponentRecord {
   readonly lastState: State;
 }
@@ -40,7 +44,10 @@ export interface Verdict {
 
 export interface VerdictRules {
   readonly expectedSites: readonly string[];
-  /** Whether a component that could not be looked at fails the whole; in a silent site it always does. */
+  /**
+   * Whether a component that could not be looked at fails the whole. In a silent site it always does, and where it is hidden
+   * behind another one, if its severity is `fail`.
+   */
   readonly unknownAs: "fail" | "warn";
 }
 
@@ -68,6 +75,7 @@ export function verdict(
 ): Verdict {
   const sites = records.map((record) => siteVerdict(record, nowMs, view));
   const known = new Set(sites.map(({ site }) => site));
+  const ofComponents = sites.map((site) => componentProblems(site, rules.unknownAs));
   const problems = [
     ...(view.storeTrouble === undefined
       ? []
@@ -78,16 +86,13 @@ export function verdict(
       .filter((site) => !known.has(site))
       .map((site) => `site ${site} is expected and has never been heard`),
     ...sites.flatMap(siteFailures),
-    ...sites.flatMap((site) =>
-      componentProblems(site, rules.unknownAs === "warn" ? ["down"] : ["down", "unknown"]),
-    ),
+    ...ofComponents.flatMap(({ problems }) => problems),
   ];
-  const warnings = [
-    ...(rules.unknownAs === "warn" ? sites.flatMap((site) => componentProblems(site, ["unknown"])) : []),
-    ...sites.flatMap(clockWarnings),
-  ];
+  const warnings = [...ofComponents.flatMap(({ warnings }) => warnings), ...sites.flatMap(clockWarnings)];
+  // Not by the lines alone: they are for people, and a line that is left out must not make anything well.
+  const isHealthy = problems.length === 0 && !ofComponents.some(({ isFailing }) => isFailing);
   const isStoreStuck = view.storeTrouble !== undefined;
-  return { isHealthy: problems.length === 0, problems, warnings, sites, lostSites: lost, isStoreStuck };
+  return { isHealthy, problems, warnings, sites, lostSites: lost, isStoreStuck };
 }
 
 /** Sites of which nothing is known but the name: expected and never heard, or lost. */
@@ -124,7 +129,8 @@ function silenceCause({ deadlineMs, cause }: SiteRecord, view: View): SilenceCau
 
 function componentVerdict(component: ComponentRecord, silentSinceMs: number | undefined): ComponentVerdict {
   const lastState = component.state;
-  if (silentSinceMs === undefined) return { ...component, lastState };
+  const values = lastState === "unknown" ? undefined : component.values;
+  if (silentSinceMs === undefined) return { ...component, lastState, values };
   return {
     ...component,
     lastState,
@@ -132,6 +138,8 @@ function componentVerdict(component: ComponentRecord, silentSinceMs: number | un
     sinceMs: silentSinceMs,
     reason: "site_silent",
     detail: undefined,
+    values: undefined,
+    because: undefined,
   };
 }
 
@@ -158,16 +166,6 @@ function siteFailures(verdict: SiteVerdict): string[] {
       : []),
     ...(components.length === 0 ? [`site ${site} reports no component at all`] : []),
   ];
-}
-
-/** One line for a silent site is enough; the states of its components are in the list. */
-function componentProblems({ site, state, components }: SiteVerdict, states: readonly State[]): string[] {
-  if (state === "silent") return [];
-  return components
-    .filter((component) => states.includes(component.state))
-    .map(({ kind, name, state, sinceMs, reason }) => {
-      return `${kind} ${name} (site ${site}) is ${state} since ${time(sinceMs)}${reason ? `: ${reason}` : ""}`;
-    });
 }
 
 function clockWarnings({ site, clockBehindMs = 0 }: SiteVerdict): string[] {

@@ -11,6 +11,22 @@ function app(options: Partial<AppOptions> = {}) {
   const components = [
     component({ name: "db", observedAtMs: T, sinceMs: T - 5_000, probe: "tcp", latencyMs: 1.2 }),
     component({
+      name: "ingest",
+      state: "unknown",
+      reason: "parent_down",
+      because: "queue:inbox",
+      sinceMs: T,
+      observedAtMs: T,
+    }),
+    component({
+      name: "certificate",
+      state: "down",
+      severity: "warn",
+      values: { certificate_days_left: 12.4 },
+      sinceMs: T,
+      observedAtMs: T,
+    }),
+    component({
       kind: "queue",
       name: "inbox",
       state: "down",
@@ -47,8 +63,10 @@ describe("/health", () => {
     expect(response.json()).toEqual({
       status: "fail",
       checkedAt: "2026-11-22T10:35:06.000Z",
-      problems: ["queue inbox (site tsd) is down since 2026-11-22T10:35:06.000Z: consumer_missing"],
-      warnings: [],
+      problems: [
+        "queue inbox (site tsd) is down since 2026-11-22T10:35:06.000Z: consumer_missing (1 component depends on it)",
+      ],
+      warnings: ["service certificate (site tsd) is down since 2026-11-22T10:35:06.000Z"],
       sites: [
         {
           site: "tsd",
@@ -66,6 +84,26 @@ describe("/health", () => {
               observedAt: "2026-11-22T10:35:06.000Z",
               probe: "tcp",
               latencyMs: 1.2,
+            },
+            {
+              kind: "service",
+              name: "ingest",
+              state: "unknown",
+              lastState: "unknown",
+              since: "2026-11-22T10:35:06.000Z",
+              observedAt: "2026-11-22T10:35:06.000Z",
+              reason: "parent_down",
+              because: "queue:inbox",
+            },
+            {
+              kind: "service",
+              name: "certificate",
+              state: "down",
+              lastState: "down",
+              since: "2026-11-22T10:35:06.000Z",
+              observedAt: "2026-11-22T10:35:06.000Z",
+              severity: "warn",
+              values: { certificate_days_left: 12.4 },
             },
             {
               kind: "queue",
@@ -100,10 +138,14 @@ describe("/heartbeat", () => {
     expect(response.statusCode).toBe(503);
     const seen = "2026-11-22T10:35:06";
     expect(response.json()).toEqual({
-      status: "MISSING_QUEUES",
-      description: "Missing one or more queues",
+      status: "MISSING_SERVICES_AND_QUEUES",
+      description: "Missing one or more services and queues",
       queues: [{ name: "inbox", status: "not_ok", last_seen_ok: null, last_seen_failed: seen }],
-      services: [{ name: "db", status: "ok", last_seen_ok: seen, last_seen_failed: null }],
+      services: [
+        { name: "db", status: "ok", last_seen_ok: seen, last_seen_failed: null },
+        { name: "ingest", status: "not_ok", last_seen_ok: null, last_seen_failed: seen },
+        { name: "certificate", status: "not_ok", last_seen_ok: null, last_seen_failed: seen },
+      ],
     });
   });
 

@@ -109,6 +109,34 @@ describe("intake", () => {
     expect((await inOne.store.loadAll()).records).toMatchObject([{ sequence: 4 }, { sequence: 4 }]);
   });
 
+  test("values are stored as they were sent, also a name such as every object has, and are no change", async () => {
+    const { store, redis } = await freshStore();
+    const { take, lines } = startIntake(store);
+    const db = { kind: "service", name: "db", state: "up", sinceMs: CAPTURED_MS } as const;
+    const bodyWith = (sequence: number, values: Readonly<Record<string, number>>) => {
+      const sentAtMs = CAPTURED_MS + sequence;
+      const components = [
+        { ...db, observedAtMs: sentAtMs, values, severity: "warn", because: "queue:q" } as const,
+      ];
+      return message({ sequence, sentAtMs, components });
+    };
+    await take([bodyWith(1, { days_left: 12.4 })], never);
+    const events = await redis.xlen("heartbeat:{tsd}:events");
+    const logged = lines.length;
+    const values = {
+      days_left: 0.1234567890123456,
+      free_bytes: 123456789012345,
+      below: -1e15,
+      constructor: 3,
+    };
+    await take([bodyWith(2, values)], never);
+    const [record] = (await store.loadAll()).records;
+    expect(record?.components).toMatchObject([{ values, severity: "warn", because: "queue:q" }]);
+    expect(record?.components[0]?.sinceMs).toBe(CAPTURED_MS);
+    expect(await redis.xlen("heartbeat:{tsd}:events")).toBe(events);
+    expect(lines).toHaveLength(logged);
+  });
+
   test("two subscribers at once end with the newest heartbeat", async () => {
     const { store } = await freshStore();
     const messages = Array.from({ length: 30 }, (_, index) => message({ sequence: index + 1 }));

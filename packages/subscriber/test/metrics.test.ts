@@ -47,8 +47,13 @@ function valuesOf(samples: readonly Sample[], wanted: string, by: string) {
 
 test("tells all there is in Prometheus's text format, times and durations in seconds", async () => {
   const components = [
-    component({ name: "db", sinceMs: T - 5_000, latencyMs: 1.2 }),
-    component({ kind: "queue", name: "inbox", state: "down", sinceMs: T - 500 }),
+    component({
+      name: "db",
+      sinceMs: T - 5_000,
+      latencyMs: 1.2,
+      values: { constructor: -1, days_left: 12.4 },
+    }),
+    component({ kind: "queue", name: "inbox", state: "down", sinceMs: T - 500, severity: "warn" }),
   ];
   const current = verdictOf({ records: [record("tsd", components)] });
   const rejectedCounts = new Map([
@@ -74,7 +79,7 @@ test("tells all there is in Prometheus's text format, times and durations in sec
     "# TYPE heartbeat_store_writable gauge",
     "heartbeat_store_writable 1",
     "# TYPE heartbeat_healthy gauge",
-    "heartbeat_healthy 0",
+    "heartbeat_healthy 1",
     "# TYPE heartbeat_messages_rejected_total counter",
     'heartbeat_messages_rejected_total{reason="unsigned"} 2',
     'heartbeat_messages_rejected_total{reason="too_large"} 0',
@@ -102,13 +107,18 @@ test("tells all there is in Prometheus's text format, times and durations in sec
     "# TYPE heartbeat_component_last_change_timestamp_seconds gauge",
     'heartbeat_component_last_change_timestamp_seconds{site="tsd",kind="service",component="db"} 1795343701',
     'heartbeat_component_last_change_timestamp_seconds{site="tsd",kind="queue",component="inbox"} 1795343705.5',
+    "# TYPE heartbeat_component_value gauge",
+    'heartbeat_component_value{site="tsd",kind="service",component="db",value="constructor"} -1',
+    'heartbeat_component_value{site="tsd",kind="service",component="db",value="days_left"} 12.4',
+    "# TYPE heartbeat_component_warn_only gauge",
+    'heartbeat_component_warn_only{site="tsd",kind="queue",component="inbox"} 1',
   ]);
 });
 
 describe("a component", () => {
-  test.each<{ what: string; state: State; nowMs?: number; is: State; success: number; duration?: number }>([
-    { what: "up", state: "up", is: "up", success: 1, duration: 0.25 },
-    { what: "down", state: "down", is: "down", success: 0, duration: 0.25 },
+  test.each<{ what: string; state: State; nowMs?: number; is: State; success: number; measured?: boolean }>([
+    { what: "up", state: "up", is: "up", success: 1, measured: true },
+    { what: "down", state: "down", is: "down", success: 0, measured: true },
     { what: "unknown", state: "unknown", is: "unknown", success: 0 },
     {
       what: "up when its site fell silent",
@@ -117,14 +127,17 @@ describe("a component", () => {
       is: "unknown",
       success: 0,
     },
-  ])("$what: $is, probe_success $success", async ({ state, nowMs = T, is, success, duration }) => {
-    const records = [record("tsd", [component({ state, latencyMs: 250 })])];
+  ])("$what: $is, probe_success $success", async ({ state, nowMs = T, is, success, measured = false }) => {
+    const values = { days_left: 12.4 };
+    const records = [record("tsd", [component({ state, latencyMs: 250, values, severity: "warn" })])];
     const samples = await scrape(verdictOf({ records, nowMs }));
     const expected = { up: 0, down: 0, unknown: 0, [is]: 1 };
     expect(valuesOf(samples, "heartbeat_component_state", "state")).toEqual(expected);
     expect(valuesOf(samples, "probe_success", "component")).toEqual({ db: success });
-    const durations = duration === undefined ? {} : { db: duration };
+    const durations = measured ? { db: 0.25 } : {};
     expect(valuesOf(samples, "probe_duration_seconds", "component")).toEqual(durations);
+    expect(valuesOf(samples, "heartbeat_component_value", "value")).toEqual(measured ? values : {});
+    expect(valuesOf(samples, "heartbeat_component_warn_only", "component")).toEqual({ db: 1 });
   });
 });
 
@@ -197,6 +210,11 @@ describe("heartbeat_healthy is what /health says", () => {
     {
       when: "one is unknown and that is a warning",
       current: verdictOf({ records: [unknown], unknownAs: "warn" }),
+      code: 200,
+    },
+    {
+      when: "one that only warns is down",
+      current: verdictOf({ records: [record("tsd", [component({ state: "down", severity: "warn" })])] }),
       code: 200,
     },
   ])("when $when: $code", async ({ current, code }) => {

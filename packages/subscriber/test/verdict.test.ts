@@ -110,6 +110,29 @@ test("of a silent site nothing is known, and the last state stands beside it", (
   });
 });
 
+test("of what is not known now no value is told, nor a cause from before the silence", () => {
+  const values = { messages_ready: 3 };
+  const components = [
+    component({ name: "up", values, severity: "warn" }),
+    component({ name: "down", state: "down", values }),
+    component({ name: "unknown", state: "unknown", values, because: "service:down" }),
+  ];
+  const told = (nowMs: number) =>
+    verdict({ records: [site("tsd", components)], lost: [] }, nowMs, strict, connected).sites.flatMap((one) =>
+      one.components.map(({ name, values: said, severity, because }) => ({ name, said, severity, because })),
+    );
+  expect(told(DEADLINE)).toEqual([
+    { name: "up", said: values, severity: "warn" },
+    { name: "down", said: values },
+    { name: "unknown", because: "service:down" },
+  ]);
+  expect(told(DEADLINE + 1)).toEqual([
+    { name: "up", severity: "warn" },
+    { name: "down" },
+    { name: "unknown" },
+  ]);
+});
+
 test("a silent site is one problem, told with the arithmetic behind it", () => {
   const { problems } = verdict(
     { records: [site("tsd", [component(), component({ name: "b" })])], lost: [] },

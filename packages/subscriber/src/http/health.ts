@@ -37,9 +37,10 @@ function site({ site, state, cause, freshAtMs, deadlineMs, intervalMs, component
 }
 
 function component({ kind, name, state, lastState, sinceMs, observedAtMs, ...rest }: ComponentVerdict) {
-  const { probe, reason, detail, latencyMs } = rest;
+  const { severity, probe, reason, because, detail, latencyMs, values } = rest;
   const [since, observedAt] = [time(sinceMs), time(observedAtMs)];
-  return { kind, name, state, lastState, since, observedAt, probe, reason, detail, latencyMs };
+  const seen = { kind, name, state, lastState, since, observedAt };
+  return { ...seen, severity, probe, reason, because, detail, latencyMs, values };
 }
 
 function time(atMs: number): string {

@@ -114,13 +114,27 @@ function addComponents(gauge: AddGauge, sites: readonly SiteVerdict[]): void {
     "When the component's state began, by the publisher's clock; in a silent site its deadline.",
     COMPONENT,
   );
+  const measured = gauge(
+    "heartbeat_component_value",
+    "What was measured of the component; absent while the state is unknown.",
+    [...COMPONENT, "value"],
+  );
+  const warnOnly = gauge(
+    "heartbeat_component_warn_only",
+    "1 for each component that never makes /health fail while its site is heard (severity warn).",
+    COMPONENT,
+  );
   for (const { site, components } of sites) {
-    for (const { kind, name: component, state, sinceMs, latencyMs } of components) {
+    for (const { kind, name: component, state, sinceMs, latencyMs, ...rest } of components) {
       const labels = { site, kind, component };
       for (const each of COMPONENT_STATES) states.set({ ...labels, state: each }, Number(each === state));
       success.set(labels, Number(state === "up"));
       if (latencyMs !== undefined && state !== "unknown") duration.set(labels, latencyMs / 1000);
       lastChange.set(labels, sinceMs / 1000);
+      for (const [value, amount] of Object.entries(rest.values ?? {})) {
+        measured.set({ ...labels, value }, amount);
+      }
+      if (rest.severity === "warn") warnOnly.set(labels, 1);
     }
   }
 }
