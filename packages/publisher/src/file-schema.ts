@@ -19,7 +19,7 @@ export function fileSchema(object: typeof z.object | typeof z.strictObject) {
   const host = object({ ...hostShape(), ...policyShape(object), dependsOn: dependsOn() }).superRefine(
     ({ host, name }, context) => {
       const asName = componentName().safeParse(host);
-      if (name !== undefined || asName.success) return;
+      if (name !== undefined || host === "" || asName.success) return;
       const message = host.includes(":")
         ? "is missing: the address has a ':', which no name may have"
         : `is missing: the address cannot be a name, because it ${asName.error.issues[0]?.message}`;

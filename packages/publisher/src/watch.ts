@@ -51,6 +51,7 @@ interface Watched {
 /** Looks again and again at what `replace` names until the signal is aborted. Every probe keeps its own time. */
 export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch {
   const { now, log } = options;
+  const monotonicMs = () => now().monotonicMs;
   const limit = pLimit(options.concurrency);
   let told = standings<Entry>([]);
   let newest: readonly Watched[] = [];
@@ -79,16 +80,16 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
   async function watchOne(watched: Watched, ended: AbortSignal, looked: () => void): Promise<void> {
     const { intervalMs, splayMs } = scheduleOf(watched.probe);
     // All look at once at the start, so that something is known; the second look is spread.
-    let dueMs = performance.now() + intervalMs - options.random() * splayMs;
+    let dueMs = monotonicMs() + intervalMs - options.random() * splayMs;
     for (;;) {
       await lookOnce(watched, ended);
       looked();
-      for (let pauseMs = pauseOf(watched); pauseMs < dueMs - performance.now(); pauseMs = pauseOf(watched)) {
+      for (let pauseMs = pauseOf(watched); pauseMs < dueMs - monotonicMs(); pauseMs = pauseOf(watched)) {
         await options.sleep(pauseMs, ended);
         await lookOnce(watched, ended);
       }
-      await options.sleep(Math.max(0, dueMs - performance.now()), ended);
-      dueMs = Math.max(dueMs, performance.now() - intervalMs) + intervalMs;
+      await options.sleep(Math.max(0, dueMs - monotonicMs()), ended);
+      dueMs = Math.max(dueMs, monotonicMs() - intervalMs) + intervalMs;
     }
   }
 
@@ -158,10 +159,10 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
 
   /** When the next look can confirm a failure that is in doubt. */
   function pauseOf({ entries }: Watched): number {
-    const { monotonicMs } = now();
+    const nowMs = monotonicMs();
     const pauses = entries
       .filter(({ target, mind }) => isInDoubt(mind.belief, target.policy))
-      .map(({ target, mind }) => mind.belief.countedAtMs + target.policy.confirm.pauseMs - monotonicMs);
+      .map(({ target, mind }) => mind.belief.countedAtMs + target.policy.confirm.pauseMs - nowMs);
     return Math.max(0, Math.min(Infinity, ...pauses));
   }
 }

@@ -15,7 +15,10 @@ function target(
 ): WatchedTarget {
   const kind = section === "queues" ? "queue" : "service";
   const policy = { ...POLICY, severity };
-  return watchedTarget({ kind, name, section, probe: section === "hosts" ? "tcp" : "consumers", policy }, standing);
+  return watchedTarget(
+    { kind, name, section, probe: section === "hosts" ? "tcp" : "consumers", policy },
+    standing,
+  );
 }
 
 const targets = [

@@ -15,6 +15,7 @@ import {
   WORKING_QUEUES,
 } from "./fresh-pipeline.ts";
 import { inWords } from "./in-words.ts";
+import { listener, queueTarget } from "./queues.ts";
 
 /** Names that have to be encoded, each in its own way. */
 const ODD_NAMES = [
@@ -102,7 +103,7 @@ describe("users", () => {
     const { vhost, channel } = await workingPipeline();
     const credentials = await userIn(vhost, "");
     await channel.cancel("ctag-/app/ingest-1");
-    const queues = [...targets("inbox", "ingest", "gone"), { queue: "archived", listeners: [] }];
+    const queues = [...targets("inbox", "ingest", "gone"), queueTarget("archived", [])];
     const byApi = await (await probeIn({ vhost, queues, source: "management", credentials })).look(soon());
     expect(inWords(byApi)).toEqual(Array(7).fill("unknown management_refused"));
     const byEither = await (await probeIn({ vhost, queues, credentials })).look(soon());
@@ -167,9 +168,9 @@ describe("consumers", () => {
   test("of a single active consumer, the stand-by is up", async () => {
     const { vhost, channel } = await freshPipeline();
     const listeners = ["first", "second", "third"].map((name) => {
-      return { name, matches: (tag: string) => tag.includes(name) };
+      return listener(name, name);
     });
-    const queues = ["classic", "quorum"].map((queue) => ({ queue, listeners }));
+    const queues = ["classic", "quorum"].map((queue) => queueTarget(queue, listeners));
     for (const { queue } of queues) {
       await channel.assertQueue(queue, {
         arguments: { "x-queue-type": queue, "x-single-active-consumer": true },
@@ -188,10 +189,8 @@ describe("consumers", () => {
     const { vhost, channel } = await freshPipeline();
     for (const queue of ["inbox", "ingest"]) await channel.assertQueue(queue);
     await channel.consume("ingest", () => {}, { consumerTag: "ctag-inbox-1" });
-    const queues = targets("inbox").concat({
-      queue: "ingest",
-      listeners: targets("inbox")[0]?.listeners ?? [],
-    });
+    const [inbox] = targets("inbox");
+    const queues = [...targets("inbox"), queueTarget("ingest", inbox?.listeners ?? [])];
     const probe = await probeIn({ vhost, queues, source: "management" });
     await expect.poll(() => statesOf(probe), LAG).toEqual(["down", "down", "up", "up"]);
   });
@@ -200,7 +199,7 @@ describe("consumers", () => {
     const { vhost, channel } = await freshPipeline();
     await channel.assertQueue("inbox", { exclusive: true });
     await channel.consume("inbox", () => {}, { consumerTag: "ctag-inbox-1" });
-    const queues = [...targets("inbox"), { queue: "inbox", listeners: [] }];
+    const queues = [...targets("inbox"), queueTarget("inbox", [])];
     const probe = await probeIn({ vhost, queues, source: "management" });
     await expect.poll(() => statesOf(probe), LAG).toEqual(["up", "up", "up"]);
     const counted = await (await probeIn({ vhost, queues, source: "passive" })).look(soon());
@@ -225,13 +224,13 @@ describe("consumers", () => {
           ),
         ),
       );
-      const queues = names.map((queue) => ({
-        queue,
-        listeners: Array.from({ length: 100 }, (_, index) => ({
-          name: worker(queue, index),
-          matches: (tag: string) => tag === worker(queue, index),
-        })),
-      }));
+      const queues = names.map((queue) => {
+        const tags = Array.from({ length: 100 }, (_, index) => worker(queue, index));
+        return queueTarget(
+          queue,
+          tags.map((tag) => ({ ...listener(tag, tag), matches: (found: string) => found === tag })),
+        );
+      });
       const probe = await probeIn({ vhost, queues, source });
       await expect.poll(() => statesOf(probe), LAG).toEqual(Array(3_030).fill("up"));
       const startedMs = performance.now();

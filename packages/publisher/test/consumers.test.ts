@@ -14,6 +14,9 @@ function scripted(parts: Partial<Management> = {}): Management & { calls: string
   const calls: string[] = [];
   return {
     calls,
+    get: async () => {
+      throw new Error("nothing else is asked");
+    },
     seesAllConsumers: async () => {
       calls.push("whoami");
       return true;

@@ -4,12 +4,8 @@ import { ManagementError } from "../src/probes/management.ts";
 import type { Counted } from "../src/probes/passive.ts";
 import type { QueueTarget } from "../src/probes/queue-target.ts";
 import { inWords } from "./in-words.ts";
+import { bare, pair } from "./queues.ts";
 
-const pair: QueueTarget = {
-  queue: "pair",
-  listeners: ["a", "b"].map((name) => ({ name, matches: (tag) => tag === name })),
-};
-const bare: QueueTarget = { queue: "bare", listeners: [] };
 const REFUSED: Counted = { reason: "queue_refused", detail: "403" };
 
 test.each<{ counted: Counted; target: QueueTarget; says: string[] }>([

@@ -190,8 +190,8 @@ test.each([
   },
   {
     where: "in a queue",
-    file: file({ rmq_consumers: [{ ...consumer, tag: 1 }] }),
-    says: "[0].tag: unknown key, ignored; did you mean 'queue'",
+    file: file({ rmq_consumers: [{ ...consumer, queu: 1 }] }),
+    says: "[0].queu: unknown key, ignored; did you mean 'queue'",
   },
   {
     where: "in a listener",
@@ -303,14 +303,26 @@ describe("components", () => {
     { what: "no probe", component: { name: "x" }, says: "[0].probe: expected one of " },
     { what: "an unknown probe", component: { ...db, probe: "exec" }, says: "[0].probe: expected one of " },
     { what: "no name", component: { ...db, name: undefined }, says: "[0].name: is missing" },
-    { what: "an unknown key", component: { ...db, hots: "x" }, says: "[0].hots: unknown key; did you mean 'host'?" },
+    {
+      what: "an unknown key",
+      component: { ...db, hots: "x" },
+      says: "[0].hots: unknown key; did you mean 'host'?",
+    },
     {
       what: "an unknown key in a part",
       component: { ...db, tls: { caFiel: "/x" } },
       says: "components[0].tls",
     },
-    { what: "a missing option", component: { name: "db", probe: "tcp", host: "db" }, says: "[0].port: expected a port" },
-    { what: "an interval of none", component: { ...db, interval: 0 }, says: "[0].interval: expected seconds" },
+    {
+      what: "a missing option",
+      component: { name: "db", probe: "tcp", host: "db" },
+      says: "[0].port: expected a port",
+    },
+    {
+      what: "an interval of none",
+      component: { ...db, interval: 0 },
+      says: "[0].interval: expected seconds",
+    },
     {
       what: "flapping that can never be",
       component: { ...db, flapping: { changes: 20, looks: 10 } },
@@ -342,7 +354,13 @@ describe("components", () => {
   });
 
   test("a parent that is a service and a queue has to be told which", () => {
-    const both = { components: [{ ...db, name: "inbox" }, { ...db, dependsOn: "inbox" }], rmq_consumers: [consumer] };
+    const both = {
+      components: [
+        { ...db, name: "inbox" },
+        { ...db, dependsOn: "inbox" },
+      ],
+      rmq_consumers: [consumer],
+    };
     expect(problemsOf(file(both))).toContain("[1].dependsOn[0]: is the name of a service and of a queue");
     const told = { ...both, components: [both.components[0], { ...db, dependsOn: "queue:inbox" }] };
     expect(problemsOf(file(told))).toBe("none");

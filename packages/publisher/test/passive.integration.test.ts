@@ -15,11 +15,12 @@ import {
   WORKING_QUEUES,
 } from "./fresh-pipeline.ts";
 import { inWords } from "./in-words.ts";
+import { listener, queueTarget } from "./queues.ts";
 
 test("consumers are counted: enough, too few, none; queues that are gone and back are seen", async () => {
   const { vhost, channel } = await workingPipeline();
   const [{ listeners } = { listeners: [] }] = targets("inbox");
-  const queues = [{ queue: "inbox", listeners: [...listeners, { name: "second", matches: () => true }] }];
+  const queues = [queueTarget("inbox", [...listeners, listener("second", "")])];
   const probe = await probeIn({ vhost, queues, source: "passive" });
   expect(await statesOf(probe)).toEqual(["down", "unknown", "unknown"]);
   await channel.consume("inbox", () => {}, { consumerTag: "anything" });

@@ -5,11 +5,12 @@ import { documentedFields, documentedReasons, fieldsOf } from "../../../test/inv
 import { decodeHeartbeat } from "../../shared/src/decode.ts";
 import { encodeHeartbeat } from "../../shared/src/heartbeat.ts";
 import { composeHeartbeat, type Detail } from "../src/compose.ts";
+import { parseTargets } from "../src/parse-file.ts";
 import { REASONS, type Target } from "../src/probe.ts";
+import { probesOf } from "../src/probes-of.ts";
 import { targetsOf } from "../src/probes/queue-target.ts";
-import { tcpProbe } from "../src/probes/tcp.ts";
-import { parseTargets } from "../src/targets.ts";
-import { unlooked, type WatchedTarget } from "../src/watch.ts";
+import type { WatchedTarget } from "../src/watch.ts";
+import { BASE, watchedTarget } from "./watched.ts";
 
 /** In all that must not leave, and in nothing else. */
 const MARK = "hunter2";
@@ -26,20 +27,28 @@ const heartbeat = fc.record({
   hosts: fc.array(fc.record({ host: inside, port, name }), { minLength: 1, maxLength: 5 }),
   rmq_consumers: fc.array(fc.record({ queue: name, listeners }), { maxLength: 5 }),
 });
-const belief = fc.record({
+const standing = fc.record({
   state: fc.constantFrom("up", "down", "unknown"),
   reason: fc.option(fc.constantFrom(...REASONS), { nil: undefined }),
   detail: fc
     .tuple(inside, inside, port)
     .map(([host, user, port]) => `user '${user}' at https://${host}:${port}`),
   latencyMs: fc.option(fc.integer({ min: 0, max: 9_999 }), { nil: undefined }),
+  values: fc.option(fc.dictionary(fc.stringMatching(/^[a-z_]{1,9}$/), fc.integer({ min: 0, max: 9_999 })), {
+    nil: undefined,
+  }),
+  because: fc.option(fc.record({ kind: fc.constantFrom("service", "queue"), name }), { nil: undefined }),
 });
 
 function targetsIn(heartbeat: object): Target[] {
   const parsed = parseTargets(JSON.stringify({ heartbeat }));
   if (!parsed.ok) throw new Error(parsed.problems.join());
-  const { hosts, queues } = parsed.targets;
-  return [...hosts.flatMap((host) => tcpProbe(host).targets), ...queues.flatMap(targetsOf)];
+  const look = async () => ({ state: "up" }) as const;
+  return probesOf(parsed.targets, {
+    base: BASE,
+    look: () => look,
+    lookAtConsumers: (queues) => ({ targets: queues.flatMap(targetsOf), look: async () => [] }),
+  }).flatMap(({ targets }) => targets);
 }
 
 function encoded(detail: Detail, format: 1 | 2, targets: readonly WatchedTarget[]): string {
@@ -48,14 +57,14 @@ function encoded(detail: Detail, format: 1 | 2, targets: readonly WatchedTarget[
 
 describe("by default", () => {
   test("no host, port, user or error text is in a heartbeat, whatever is watched and however it fails", () => {
-    const beliefs = fc.array(belief, { minLength: 1, maxLength: 8 });
+    const standings = fc.array(standing, { minLength: 1, maxLength: 8 });
     const levels = fc.constantFrom<Detail[]>("none", "code");
     const formats = fc.constantFrom<(1 | 2)[]>(1, 2);
     fc.assert(
-      fc.property(heartbeat, beliefs, levels, formats, (heartbeat, beliefs, detail, format) => {
-        const targets = targetsIn(heartbeat).map((target, index): WatchedTarget => {
-          return { ...target, belief: { ...unlooked(0), ...beliefs[index % beliefs.length] } };
-        });
+      fc.property(heartbeat, standings, levels, formats, (heartbeat, standings, detail, format) => {
+        const targets = targetsIn(heartbeat).map((target, index) =>
+          watchedTarget(target, standings[index % standings.length]),
+        );
         const body = encoded(detail, format, targets);
         expect(body).not.toContain(MARK);
         expect(body).not.toMatch(/[2-6]\d{4}/);
@@ -82,7 +91,7 @@ describe("with text", () => {
   ])("the subscriber takes $what of the error's words", ({ detail }) => {
     const [target] = targetsIn({ hosts: [{ host: "db", port: 1, name: "sda-db" }] });
     if (!target) throw new Error("there is a host");
-    const watched: WatchedTarget = { ...target, belief: { ...unlooked(0), detail } };
+    const watched = watchedTarget(target, { detail });
     const decoded = decodeHeartbeat(Buffer.from(encoded("text", 2, [watched])), 0);
     expect(decoded).toMatchObject({ ok: true, heartbeat: { components: [{ name: "sda-db" }] } });
   });
