@@ -60,7 +60,7 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
   /** Since the probes were replaced it belongs to nobody. */
   async function lookOnce({ probe, entries }: Watched, ended: AbortSignal): Promise<void> {
     const { timeoutMs } = scheduleOf(probe);
-    const observations = await limit(() => lookInTime(probe, timeoutMs, ended));
+    const observations = await limit(() => (ended.aborted ? [] : lookInTime(probe, timeoutMs, ended)));
     // A look that was cut off by our own stop saw nothing.
     if (ended.aborted) return;
     const moment = now();
