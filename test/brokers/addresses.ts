@@ -27,3 +27,10 @@ export function managementHeaders({ user, password }: RabbitmqAddress): Record<s
   const credentials = Buffer.from(`${user}:${password}`).toString("base64");
   return { authorization: `Basic ${credentials}`, "content-type": "application/json" };
 }
+
+/** Of RabbitMQ, in a broker of our own; each of the last two takes in the plugin that it shows. */
+export const PLUGINS = [
+  "rabbitmq_management",
+  "rabbitmq_shovel_management",
+  "rabbitmq_federation_management",
+] as const;

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
-import { GUEST, type RabbitmqAddress } from "./addresses.ts";
+import { GUEST, PLUGINS, type RabbitmqAddress } from "./addresses.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { checkRabbitmq, untilReady } from "./ready.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "./server-process.ts";
@@ -32,7 +32,7 @@ export interface LocalRabbitmq extends Started<RabbitmqAddress> {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Starts a RabbitMQ with the management plugin that shares nothing with the machine's own. */
+/** Starts a RabbitMQ with the plugins that the tests need, which shares nothing with the machine's own. */
 export async function startLocalRabbitmq(
   { rabbitmqServer, epmd }: RabbitmqPrograms,
   signal: AbortSignal,
@@ -82,7 +82,7 @@ async function writeConfiguration(folder: string, { amqpPort, managementPort }: 
     "disk_free_limit.absolute = 1MB",
   ];
   await writeFile(join(folder, "rabbitmq.conf"), `${lines.join("\n")}\n`);
-  await writeFile(join(folder, "enabled_plugins"), "[rabbitmq_management].\n");
+  await writeFile(join(folder, "enabled_plugins"), `[${PLUGINS.join(",")}].\n`);
   await mkdir(join(folder, "conf.d"));
 }
 
