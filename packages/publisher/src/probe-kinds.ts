@@ -1,2 +1,6 @@
 // The name of each is its name in publisher_config.json.
 export { tcp } from "./probes/tcp.ts";
+export { consumers } from "./probes/attached.ts";
+export { broker } from "./probes/broker.ts";
+export { federation } from "./probes/federation.ts";
+export { shovel } from "./probes/shovel.ts";

@@ -1,15 +1,20 @@
 import type { Listed } from "./listed.ts";
-import type { QueueTarget } from "./queue-target.ts";
 import { ManagementError } from "./management.ts";
 
 /** After a restart of the broker the list of consumers can be falsely empty for about this long. */
 const DOUBT_MS = 10_000;
 
+interface ExpectingQueue {
+  readonly queue: string;
+  /** The consumers that should be attached to it. */
+  readonly listeners: readonly unknown[];
+}
+
 /**
  * Tells whether a list without any consumer is to be doubted: for 10 s after each connect of our own, until consumers
  * have been seen in that time. `connectedAtMs` is undefined while there is no connection.
  */
-export function emptyListDoubt(queues: readonly QueueTarget[]) {
+export function emptyListDoubt(queues: readonly ExpectingQueue[]) {
   const expecting = queues.filter(({ listeners }) => listeners.length > 0);
   let hasSeenSome = false;
   let lastConnectedAtMs: number | undefined;

@@ -1,6 +1,7 @@
 import type { Observation } from "../probe.ts";
 import { ManagementError, type ManagementQuestions } from "./management.ts";
 import type { QueueConsumer } from "./management-answers.ts";
+import { judgeMatching } from "./matching-consumers.ts";
 import { allAre, type Listener, type QueueTarget } from "./queue-target.ts";
 
 /** What the management API tells of one queue. */
@@ -77,16 +78,12 @@ export function judgeListed(target: QueueTarget, listed: Listed): Observation[] 
   return [worst ?? { state: "up" }, ...found];
 }
 
-function judgeListener({ matches }: Listener, consumers: readonly QueueConsumer[]): Observation {
-  const matching = consumers.filter(({ tag }) => matches(tag));
-  if (matching.some(({ activity }) => ATTACHED.has(activity))) return { state: "up" };
-  return matching.length > 0
-    ? { state: "unknown", reason: "consumer_inactive" }
-    : { state: "down", reason: "consumer_missing" };
+function judgeListener({ matches, min }: Listener, consumers: readonly QueueConsumer[]): Observation {
+  return judgeMatching(
+    consumers.filter(({ tag }) => matches(tag)),
+    min,
+  );
 }
-
-/** `waiting` is the stand-by of a single active consumer: attached, too. */
-const ATTACHED: ReadonlySet<string> = new Set(["up", "single_active", "waiting"]);
 
 function unanswered({ reason, message }: ManagementError): Observation {
   return { state: "unknown", reason, detail: message };
