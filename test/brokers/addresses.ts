@@ -28,9 +28,6 @@ export function managementHeaders({ user, password }: RabbitmqAddress): Record<s
   return { authorization: `Basic ${credentials}`, "content-type": "application/json" };
 }
 
-/** Of RabbitMQ, in a broker of our own; each of the last two takes in the plugin that it shows. */
-export const PLUGINS = [
-  "rabbitmq_management",
-  "rabbitmq_shovel_management",
-  "rabbitmq_federation_management",
-] as const;
+/** Of a RabbitMQ of our own, as its file has it: each of the last two brings the plugin that it shows. */
+export const ENABLED_PLUGINS =
+  "[rabbitmq_management,rabbitmq_shovel_management,rabbitmq_federation_management].\n";

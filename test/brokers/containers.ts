@@ -2,7 +2,13 @@ import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerRuntimeClient, StartedTestContainer } from "testcontainers";
-import { GUEST, REDIS_DATABASES, type RabbitmqAddress, type RedisAddress } from "./addresses.ts";
+import {
+  ENABLED_PLUGINS,
+  GUEST,
+  REDIS_DATABASES,
+  type RabbitmqAddress,
+  type RedisAddress,
+} from "./addresses.ts";
 import { withProgress, type Say } from "./progress.ts";
 import { checkRabbitmq, checkRedis, untilReady } from "./ready.ts";
 import { startBoth, started, type Started } from "./started.ts";
@@ -78,6 +84,7 @@ async function rabbitmq(
   const label = randomBytes(8).toString("hex");
   const container = new RabbitMQContainer(RABBITMQ_IMAGE)
     .withEnvironment({ RABBITMQ_DEFAULT_USER: GUEST.user, RABBITMQ_DEFAULT_PASS: GUEST.password })
+    .withCopyContentToContainer([{ content: ENABLED_PLUGINS, target: "/etc/rabbitmq/enabled_plugins" }])
     .withLabels({ [LABEL]: label })
     .withAutoCleanup(withReaper)
     .withStartupTimeout(STARTUP_WITHIN_MS);

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
-import { GUEST, PLUGINS, type RabbitmqAddress } from "./addresses.ts";
+import { ENABLED_PLUGINS, GUEST, type RabbitmqAddress } from "./addresses.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { checkRabbitmq, untilReady } from "./ready.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "./server-process.ts";
@@ -82,7 +82,7 @@ async function writeConfiguration(folder: string, { amqpPort, managementPort }: 
     "disk_free_limit.absolute = 1MB",
   ];
   await writeFile(join(folder, "rabbitmq.conf"), `${lines.join("\n")}\n`);
-  await writeFile(join(folder, "enabled_plugins"), `[${PLUGINS.join(",")}].\n`);
+  await writeFile(join(folder, "enabled_plugins"), ENABLED_PLUGINS);
   await mkdir(join(folder, "conf.d"));
 }
 

@@ -11,7 +11,7 @@ import { management } from "../src/probes/management.ts";
 import type { QueueTarget } from "../src/probes/queue-target.ts";
 import { listener, queueTarget } from "./queues.ts";
 
-interface Credentials {
+export interface Credentials {
   readonly user: string;
   readonly password: string;
 }
@@ -80,7 +80,8 @@ export async function userIn(vhost: string, tags: string): Promise<Credentials> 
   return { user, password };
 }
 
-async function put(path: string, body: object): Promise<void> {
+/** Changes something by the management API, as an administrator. */
+export async function put(path: string, body: object): Promise<void> {
   const rabbitmq = inject("rabbitmq");
   const request = { headers: managementHeaders(rabbitmq), body: JSON.stringify(body), method: "PUT" };
   const response = await fetch(managementUrl(rabbitmq, path), request);
