@@ -29,7 +29,8 @@ export function lookingAt<Options extends z.ZodObject>(
     tls: undefined,
   });
   onTestFinished(() => api.close());
-  const look = kind.start(kind.options.parse(options), { ...surroundings(api), broker: settingsOf(vhost) });
+  const around = { ...surroundings(api), broker: settingsOf(vhost), now: Date.now };
+  const look = kind.start(kind.options.parse(options), around);
   return () => look(soon());
 }
 

@@ -12,7 +12,9 @@ const QUORUM = "health/checks/node-is-quorum-critical";
 const CERTIFICATES = "health/checks/certificate-expiration/14/days";
 const NODES = "nodes";
 const WELL = { [ALARMS]: OK, [QUORUM]: OK, [CERTIFICATES]: OK };
-const NODE = { name: "n", mem_used: 9, mem_limit: 8, disk_free: 3, disk_free_limit: 5 };
+const LIMITS = { mem_limit: 8, disk_free_limit: 5 };
+const NODE = { name: "n", mem_used: 9, mem_alarm: true, disk_free: 3, disk_free_alarm: true, ...LIMITS };
+const BEFORE = { name: "n", mem_used: 7, mem_alarm: false, disk_free: 6, disk_free_alarm: false, ...LIMITS };
 
 type Answers = Readonly<Record<string, { status: number; body: unknown } | ManagementError | undefined>>;
 
@@ -103,6 +105,12 @@ describe("the broker", () => {
     const { seen } = await look({ ...WELL, [ALARMS]: answer, [NODES]: { status: 200, body: [NODE] } });
     expect(inBrief(seen)).toBe(says);
     if (detail !== undefined) expect(seen.detail).toBe(detail);
+  });
+
+  test("statistics from before an alarm are not told with it", async () => {
+    const nodes = { status: 200, body: [BEFORE] };
+    const { seen } = await look({ ...WELL, [ALARMS]: alarms("memory", "disk space"), [NODES]: nodes });
+    expect(seen.detail).toBe("alarm of memory on n; alarm of disk space on n");
   });
 
   test("tells the worst first and everything, and a check that fails beside another hides nothing", async () => {

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { judgeListed } from "../src/probes/listed.ts";
-import { attached, bare, ingest, pair } from "./queues.ts";
+import { attached, bare, ingest, listener, pair, queueTarget } from "./queues.ts";
+
+const twoWanted = queueTarget("ingest", [listener("sda-ingest", "ingest", 2)]);
 
 test.each([
   { what: "attached", queue: ingest, consumers: [attached("ctag-ingest-1")], states: ["up", "up"] },
@@ -30,6 +32,24 @@ test.each([
   },
   { what: "another consumer only", queue: ingest, consumers: [attached("other")], states: ["down", "down"] },
   { what: "no consumer", queue: ingest, consumers: [], states: ["down", "down"] },
+  {
+    what: "two where two are wanted",
+    queue: twoWanted,
+    consumers: [attached("ingest-1"), attached("ingest-2", "waiting"), attached("other")],
+    states: ["up", "up"],
+  },
+  {
+    what: "one where two are wanted",
+    queue: twoWanted,
+    consumers: [attached("ingest-1"), attached("other")],
+    states: ["down", "down"],
+  },
+  {
+    what: "one and a suspected one where two are wanted",
+    queue: twoWanted,
+    consumers: [attached("ingest-1"), attached("ingest-2", "suspected_down")],
+    states: ["unknown", "unknown"],
+  },
   { what: "no queue", queue: ingest, consumers: "missing" as const, states: ["down", "down"] },
   { what: "one of two listeners", queue: pair, consumers: [attached("b")], states: ["down", "down", "up"] },
   {

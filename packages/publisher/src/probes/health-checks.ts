@@ -37,8 +37,10 @@ export type Health = z.output<typeof healthSchema>;
 export const nodesSchema = z.array(
   z.object({
     name: z.string(),
+    mem_alarm: z.boolean().optional().catch(undefined),
     mem_used: z.number().optional().catch(undefined),
     mem_limit: z.number().optional().catch(undefined),
+    disk_free_alarm: z.boolean().optional().catch(undefined),
     /** A text where the platform does not tell. */
     disk_free: z.number().optional().catch(undefined),
     disk_free_limit: z.number().optional().catch(undefined),
@@ -88,13 +90,14 @@ function alarm(reason: Reason, resource: string, node: string | undefined, limit
   return { state: "down", reason, detail: `alarm of ${resource} on ${node ?? "a node"}${limits}` };
 }
 
-// They come from the statistics, which lag: beside an alarm that has just begun they may be those from before it.
-function memoryInWords({ mem_used, mem_limit }: Partial<Nodes[number]> = {}): string {
-  return mem_used === undefined || mem_limit === undefined ? "" : ` (${mem_used} bytes used of ${mem_limit})`;
+// The statistics lag: without the alarm in them they are those from before it.
+function memoryInWords({ mem_alarm, mem_used, mem_limit }: Partial<Nodes[number]> = {}): string {
+  if (!mem_alarm || mem_used === undefined || mem_limit === undefined) return "";
+  return ` (${mem_used} bytes used of ${mem_limit})`;
 }
 
-function diskInWords({ disk_free, disk_free_limit }: Partial<Nodes[number]> = {}): string {
-  if (disk_free === undefined || disk_free_limit === undefined) return "";
+function diskInWords({ disk_free_alarm, disk_free, disk_free_limit }: Partial<Nodes[number]> = {}): string {
+  if (!disk_free_alarm || disk_free === undefined || disk_free_limit === undefined) return "";
   return ` (${disk_free} bytes free, at least ${disk_free_limit} needed)`;
 }
 
