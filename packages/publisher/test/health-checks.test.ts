@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import type * as z from "zod";
 import { broker } from "../src/probes/broker.ts";
 import { judgeCertificates, judgeHealth } from "../src/probes/health-checks.ts";
 import { ManagementError, type ManagementQuestions } from "../src/probes/management.ts";
@@ -39,7 +38,7 @@ function answering(answers: Answers, seesNodes: boolean | ManagementError) {
     if (answer instanceof ManagementError) throw answer;
     if (!answer) return undefined;
     const parsed = (answer.status === 200 ? schema : others?.[answer.status])?.safeParse(answer.body);
-    if (parsed?.success) return parsed.data as z.output<typeof schema>;
+    if (parsed?.success) return parsed.data;
     throw new ManagementError("management_failed", `answered ${answer.status}`);
   };
   const seesAllConsumers = async () => {
