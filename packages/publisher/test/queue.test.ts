@@ -5,7 +5,14 @@ import { deadLetter } from "../src/probes/dead-letter.ts";
 import { ManagementError, type ManagementQuestions } from "../src/probes/management.ts";
 import { queue } from "../src/probes/queue.ts";
 import { type Moment, stoodStillMs } from "../src/probes/queue-history.ts";
-import { nextClock, progressOf, startClock, stoodStillForMs, type Waiting } from "../src/probes/stall.ts";
+import {
+  nextClock,
+  progressOf,
+  type StallClock,
+  startClock,
+  stoodStillForMs,
+  type Waiting,
+} from "../src/probes/stall.ts";
 
 const STALLED_AFTER_MS = 300_000;
 const MINUTE_MS = 60_000;
@@ -16,7 +23,7 @@ describe("the stall clock", () => {
   function afterMinutes(looks: readonly Partial<Waiting>[]) {
     const [first, ...others] = looks.map((look) => ({ messages: 5, taken: 10, isCounted: true, ...look }));
     if (!first) throw new Error("needs a look");
-    const clock = others.reduce(
+    const clock = others.reduce<StallClock>(
       (before, seen, index) => nextClock(before, seen, (index + 1) * MINUTE_MS),
       startClock(first, 0),
     );
@@ -58,6 +65,11 @@ describe("the stall clock", () => {
       name: "is not deceived by a count that is absent for a while",
       looks: [...same(2), ...same(3, { taken: undefined }), {}],
       says: ["stalled", 300_000],
+    },
+    {
+      name: "sees what was taken while the count was absent",
+      looks: [...same(2), ...same(3, { taken: undefined }), ...same(4, { taken: 11 })],
+      says: ["fine", 180_000],
     },
     {
       name: "knows nothing when nothing is counted",
@@ -111,6 +123,11 @@ describe("what RabbitMQ remembers", () => {
     { name: "one taken in between", moments: moments({}, {}, { taken: 9 }, { taken: 9 }), minutes: 1 },
     { name: "one taken since", moments: moments({ taken: 9 }, { taken: 9 }), minutes: 0 },
     { name: "fewer messages before", moments: moments({}, { messages: 3 }, { messages: 1 }), minutes: 2 },
+    {
+      name: "fewer messages after more of them",
+      moments: moments({}, { messages: 3 }, { messages: 4 }, { messages: 4 }),
+      minutes: 1,
+    },
     { name: "more messages before", moments: moments({}, { messages: 6 }, { messages: 6 }), minutes: 0 },
     {
       name: "an empty queue before",
@@ -124,22 +141,27 @@ describe("what RabbitMQ remembers", () => {
 });
 
 /** A management API that answers these, one after the other, and then the last again. */
-function surroundings(...answers: readonly unknown[]) {
+function surroundings(...answers: readonly unknown[]): { asked: string[]; surroundings: Surroundings } {
   const asked: string[] = [];
   const rest = [...answers];
-  const management = {
-    get: async (path, schema) => {
+  const never = () => Promise.reject(new Error("asked for something else"));
+  const management: ManagementQuestions = {
+    async get(path, schema) {
       asked.push(path);
       const answer = rest.length > 1 ? rest.shift() : rest[0];
       if (answer instanceof Error) throw answer;
       return answer === undefined ? undefined : schema.parse(answer);
     },
-  } satisfies Pick<ManagementQuestions, "get">;
-  const broker = { vhost: "a/b" };
-  // The rest of them is nothing that these probes use.
+    seesAllConsumers: never,
+    consumers: never,
+    queues: never,
+    consumersOf: never,
+  };
+  const broker = { host: "mq", amqpPort: 5672, user: "u", password: "p", vhost: "a/b", tls: undefined };
+  const log = pino({ level: "silent" });
   return {
     asked,
-    surroundings: { management, broker, log: pino({ level: "silent" }) } as unknown as Surroundings,
+    surroundings: { management, broker, brokerConnectedAtMs: () => 0, now: Date.now, log },
   };
 }
 
@@ -227,6 +249,12 @@ describe("queue", () => {
     { limits: { stalledAfter: 300 }, says: ["unknown", "queue_is_stream"] },
   ])("a stream with $limits", async ({ limits, says }) => {
     expect((await lookAt(STREAM, limits)).slice(0, 2)).toEqual(says);
+  });
+
+  test("of a stream nothing else is asked", async () => {
+    const { asked, surroundings: all } = surroundings(STREAM);
+    await queue.start(queue.options.parse({ queue: "q" }), all)(signal);
+    expect(asked).toHaveLength(1);
   });
 
   test("names of all kinds are asked for, encoded", async () => {

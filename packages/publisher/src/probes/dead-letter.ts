@@ -27,7 +27,7 @@ export const deadLetter = probeKind({
   },
 });
 
-export function judgeDeadLetters(answer: QueueAnswer | undefined, max: number): Observation {
+function judgeDeadLetters(answer: QueueAnswer | undefined, max: number): Observation {
   const trouble = queueTrouble(answer);
   if (!answer || trouble) return trouble ?? NOT_COUNTED_YET;
   if (answer.isStream) {
