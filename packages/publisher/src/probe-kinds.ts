@@ -4,3 +4,5 @@ export { consumers } from "./probes/attached.ts";
 export { broker } from "./probes/broker.ts";
 export { federation } from "./probes/federation.ts";
 export { shovel } from "./probes/shovel.ts";
+export { queue } from "./probes/queue.ts";
+export { deadLetter } from "./probes/dead-letter.ts";
