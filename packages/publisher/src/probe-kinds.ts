@@ -1,4 +1,5 @@
 // The name of each is its name in publisher_config.json.
+export { http } from "./probes/http.ts";
 export { tcp } from "./probes/tcp.ts";
 export { consumers } from "./probes/attached.ts";
 export { broker } from "./probes/broker.ts";
@@ -6,3 +7,4 @@ export { federation } from "./probes/federation.ts";
 export { shovel } from "./probes/shovel.ts";
 export { queue } from "./probes/queue.ts";
 export { deadLetter } from "./probes/dead-letter.ts";
+export { tls } from "./probes/tls.ts";

@@ -1,6 +1,6 @@
 import { codePointsOf } from "./tag-pattern/characters.ts";
 import { compile } from "./tag-pattern/compile.ts";
-import { occursIn } from "./tag-pattern/match.ts";
+import { occursIn, occursWithin } from "./tag-pattern/match.ts";
 import { parsePattern } from "./tag-pattern/parse.ts";
 import { PatternError } from "./tag-pattern/syntax.ts";
 
@@ -9,7 +9,14 @@ const LONGEST_PATTERN = 1_000;
 /** Whether the pattern occurs in the tag, as CPython's re.search answers. It always answers, and never throws. */
 export type TagPattern = (tag: string) => boolean;
 
-export type ParsedTagPattern = { ok: true; matches: TagPattern } | { ok: false; reason: string };
+export type ParsedTagPattern =
+  | {
+      ok: true;
+      matches: TagPattern;
+      /** The same of a text that is no tag; undefined where the answer is not found in so many steps. */
+      matchesWithin: (text: string, mostSteps: number) => boolean | undefined;
+    }
+  | { ok: false; reason: string };
 
 /**
  * Reads a Python regular expression as CPython 3.11 does; what CPython rejects is refused in its words. Refused too are
@@ -22,7 +29,11 @@ export function parseTagPattern(pattern: string): ParsedTagPattern {
     return { ok: false, reason: `longer than ${LONGEST_PATTERN} characters` };
   try {
     const program = compile(parsePattern(pattern));
-    return { ok: true, matches: (tag) => occursIn(program, codePointsOf(tag)) };
+    return {
+      ok: true,
+      matches: (tag) => occursIn(program, codePointsOf(tag)),
+      matchesWithin: (text, mostSteps) => occursWithin(program, codePointsOf(text), mostSteps),
+    };
   } catch (error) {
     if (error instanceof PatternError) return { ok: false, reason: error.message };
     throw error;

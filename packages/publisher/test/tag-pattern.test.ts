@@ -147,6 +147,36 @@ describe("of all characters, as many have as CPython 3.11 says, and the same one
   });
 });
 
+describe("a text of any length is answered, or given up, in so many steps:", () => {
+  const within = (pattern: string, text: string, mostSteps = 2 ** 20) => {
+    const parsed = parseTagPattern(pattern);
+    return parsed.ok && parsed.matchesWithin(text, mostSteps);
+  };
+  const long = "a".repeat(100_000);
+
+  test.each([
+    { name: "a word", pattern: "ok", text: `${long}ok`, answer: true },
+    { name: "a word that is not there", pattern: "ok", text: long, answer: false },
+    { name: "two words", pattern: "(?s)up.*ok", text: `up${long}ok`, answer: true },
+    { name: "a short text", pattern: "(?:a|aa)+b", text: "a".repeat(1_000), answer: false },
+    { name: "many beginnings", pattern: ".*ok", text: long, answer: undefined },
+    { name: "many ways", pattern: "(?:a|aa)+b", text: long, answer: undefined },
+    { name: "many ways back", pattern: String.raw`(a*)\1b`, text: long, answer: undefined },
+    { name: "much to look ahead for", pattern: "a(?=.*b)", text: long, answer: undefined },
+    { name: "possessive rounds", pattern: "(?:a|b)++c", text: long, answer: undefined },
+    { name: "a long pattern", pattern: "a?".repeat(400), text: long, answer: undefined },
+  ])("$name", { timeout: 1_000 }, ({ pattern, text, answer }) => {
+    expect(within(pattern, text)).toBe(answer);
+  });
+
+  test("with few steps nothing is found, with enough of them what there is", () => {
+    expect(within("a+b", "aaab", 10)).toBeUndefined();
+    expect(within("a+b", "aaab", 100)).toBe(true);
+    expect(within("a+c", "aaab", 10)).toBeUndefined();
+    expect(within("a+c", "aaab", 100)).toBe(false);
+  });
+});
+
 /** The first half of the SHA-256 of numbers written with a comma after each. */
 function digestOf(numbers: readonly number[]): string {
   const text = numbers.map((number) => `${number},`).join("");

@@ -1,33 +1,39 @@
 import { once } from "node:events";
+import { constants } from "node:crypto";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { expect, onTestFinished, test, vi } from "vitest";
-import { isSelf, tcpProbe } from "../src/probes/tcp.ts";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { type Authority, type Certificate, createAuthority } from "../../../test/certificates.ts";
+import { strictTlsServer } from "../../../test/strict-tls-server.ts";
+import type { Policy } from "../src/policy.ts";
+import type { Probe } from "../src/probe.ts";
+import { isSelf, tcp } from "../src/probes/tcp.ts";
 import { startWatch } from "../src/watch.ts";
+import { listeningPort } from "./listening-port.ts";
 import { silentPort } from "./silent-port.ts";
+import { soon, startProbe } from "./start-probe.ts";
+import { tlsPort } from "./tls-port.ts";
 
 /** A port that accepts connections, or that refuses them when `isOpen` is false. */
 async function localPort(isOpen: boolean): Promise<number> {
-  const server = net.createServer((socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (isOpen) onTestFinished(() => void server.close());
-  else await once(server.close(), "close");
-  return typeof address === "object" && address ? address.port : 0;
+  const server = net.createServer((socket) => socket.on("error", () => {}));
+  const port = await listeningPort(server);
+  if (!isOpen) await once(server.close(), "close");
+  return port;
 }
 
-const soon = () => AbortSignal.timeout(2_000);
-
 test("a port that accepts is up, with the time it took", async () => {
-  const probe = tcpProbe({ name: "db", host: "127.0.0.1", port: await localPort(true) });
-  const [seen] = await probe.look(soon());
+  const seen = await startProbe(tcp, { host: "127.0.0.1", port: await localPort(true) })(soon());
   expect(seen).toMatchObject({ state: "up" });
-  expect(seen?.latencyMs).toBeGreaterThanOrEqual(0);
+  expect(seen.latencyMs).toBeGreaterThanOrEqual(0);
 });
 
 test.each(["127.0.0.1", "localhost"])("a port of %s that refuses is down", async (host) => {
-  const [seen] = await tcpProbe({ name: "db", host, port: await localPort(false) }).look(soon());
+  const seen = await startProbe(tcp, { host, port: await localPort(false) })(soon());
   expect(seen).toMatchObject({ state: "down", reason: "connection_refused" });
 });
 
@@ -42,16 +48,14 @@ test("a socket that the kernel connected with itself is no service", async () =>
 });
 
 test("a name that does not exist is down", async () => {
-  const [seen] = await tcpProbe({ name: "db", host: "does-not-exist.invalid", port: 1 }).look(soon());
+  const seen = await startProbe(tcp, { host: "does-not-exist.invalid", port: 1 })(soon());
   expect(seen).toMatchObject({ state: "down", reason: "host_not_found" });
 });
 
 test("a host that never answers is down when the signal says so, not later", async () => {
   const silent = await silentPort();
   const startedMs = performance.now();
-  const [seen] = await tcpProbe({ name: "db", host: "127.0.0.1", port: silent }).look(
-    AbortSignal.timeout(300),
-  );
+  const seen = await startProbe(tcp, { host: "127.0.0.1", port: silent })(AbortSignal.timeout(300));
   expect(seen).toMatchObject({ state: "down", reason: "timeout" });
   expect(performance.now() - startedMs).toBeLessThan(1_000);
 });
@@ -59,36 +63,122 @@ test("a host that never answers is down when the signal says so, not later", asy
 test("200 hosts of which 20 never answer are looked at within the time-out and a second", async () => {
   const timeoutMs = 1_000;
   const ports = { silent: await silentPort(), open: await localPort(true) };
-  const probes = Array.from({ length: 200 }, (_, index) => {
-    return tcpProbe({
-      name: `host-${index}`,
-      host: "127.0.0.1",
-      port: index % 10 === 0 ? ports.silent : ports.open,
-    });
+  const policy: Policy = {
+    intervalMs: 60_000,
+    timeoutMs,
+    splayMs: 0,
+    confirm: { looks: 2, pauseMs: 1_000 },
+    recover: { looks: 1 },
+    flapping: undefined,
+    severity: "fail",
+    dependsOn: [],
+  };
+  const probes = Array.from({ length: 200 }, (_, index): Probe => {
+    const look = startProbe(tcp, { host: "127.0.0.1", port: index % 10 === 0 ? ports.silent : ports.open });
+    const name = `host-${index}`;
+    return {
+      targets: [{ kind: "service", name, section: "hosts", probe: "tcp", subject: name, policy }],
+      look: async (signal) => [await look(signal)],
+    };
   });
   const stopping = new AbortController();
   onTestFinished(() => stopping.abort());
   const startedMs = performance.now();
   const watch = startWatch(
     {
-      probes,
-      intervalMs: 60_000,
-      timeoutMs,
       concurrency: 100,
-      now: Date.now,
+      now: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
+      random: Math.random,
       sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+      isExcused: () => false,
       log: pino({ level: "silent" }),
       onChange: () => {},
     },
     stopping.signal,
   );
-  await watch.firstLook;
+  await watch.replace(probes);
   expect(performance.now() - startedMs).toBeLessThan(timeoutMs + 1_000);
-  const up = watch.targets().filter(({ belief }) => belief.state === "up");
-  expect(up).toHaveLength(180);
+  expect(watch.targets().filter(({ state }) => state === "up")).toHaveLength(180);
   // The second looks at the other 20.
   await vi.waitFor(
-    () => expect(watch.targets().filter(({ belief }) => belief.reason === "timeout")).toHaveLength(20),
+    () => expect(watch.targets().filter(({ reason }) => reason === "timeout")).toHaveLength(20),
     { timeout: 5_000 },
   );
+});
+
+describe("with TLS", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tcp-test-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const here = ["DNS:localhost", "IP:127.0.0.1"];
+  let authority: Authority;
+  let stranger: Authority;
+  let server: Certificate;
+  let client: Certificate;
+
+  beforeAll(() => {
+    authority = createAuthority(folder, { name: "site-ca" });
+    stranger = createAuthority(folder, { name: "other-ca" });
+    server = authority.issue({ name: "server", altNames: here });
+    client = authority.issue({ name: "client" });
+  });
+
+  const secure = (port: number, tls: Parameters<typeof startProbe<typeof tcp.options>>[1]["tls"]) =>
+    startProbe(tcp, { host: "127.0.0.1", port, tls })(soon());
+
+  test("a certificate of the authority in caFile is up", async () => {
+    const seen = await secure(await tlsPort(server), { caFile: authority.certPath });
+    expect(seen).toEqual({ state: "up", latencyMs: expect.any(Number) });
+  });
+
+  test.each([
+    { what: "the system's authorities", tls: () => true as const },
+    { what: "another authority", tls: () => ({ caFile: stranger.certPath }) },
+    {
+      what: "a name that the certificate is not for",
+      tls: () => ({ caFile: authority.certPath, serverName: "other.example" }),
+    },
+  ])("with $what it is down", async ({ tls }) => {
+    expect(await secure(await tlsPort(server), tls())).toMatchObject({ state: "down", reason: "tls_failed" });
+  });
+
+  test("a port that speaks no TLS, or says nothing, is down", async () => {
+    const plain = net.createServer((socket) => socket.on("error", () => {}).end("220 hello\r\n"));
+    expect(await secure(await listeningPort(plain), true)).toMatchObject({
+      state: "down",
+      reason: "tls_failed",
+    });
+    const mute = startProbe(tcp, { host: "127.0.0.1", port: await localPort(true), tls: true });
+    const startedMs = performance.now();
+    expect(await mute(AbortSignal.timeout(200))).toMatchObject({ state: "down", reason: "timeout" });
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+  });
+
+  describe.each(["tls1_2", "tls1_3"] as const)("where a client certificate is demanded, %s", (version) => {
+    test("with the right one it is up, with none or another's it is down", async () => {
+      const caFile = authority.certPath;
+      const port = await strictTlsServer(server, authority, version);
+      const other = stranger.issue({ name: `client-${version}` });
+      const right = await secure(port, { caFile, certFile: client.certPath, keyFile: client.keyPath });
+      expect(right).toMatchObject({ state: "up" });
+      expect(await secure(port, { caFile })).toMatchObject({ state: "down", reason: "tls_failed" });
+      const wrong = await secure(port, { caFile, certFile: other.certPath, keyFile: other.keyPath });
+      expect(wrong).toMatchObject({ state: "down", reason: "tls_failed" });
+    });
+  });
+
+  test("a file that cannot be read tells nothing of the port, and is read again at each look", async () => {
+    const caFile = join(folder, "late-ca.crt");
+    const look = startProbe(tcp, { host: "127.0.0.1", port: await tlsPort(server), tls: { caFile } });
+    expect(await look(soon())).toMatchObject({ state: "unknown", reason: "file_unreadable" });
+    copyFileSync(authority.certPath, caFile);
+    expect(await look(soon())).toMatchObject({ state: "up" });
+  });
+
+  test("a server that neither sends a ticket nor ends what we have ended is up, soon", async () => {
+    const { SSL_OP_NO_TICKET } = constants;
+    const port = await tlsPort(server, { secureOptions: SSL_OP_NO_TICKET, allowHalfOpen: true });
+    const startedMs = performance.now();
+    expect(await secure(port, { caFile: authority.certPath })).toMatchObject({ state: "up" });
+    expect(performance.now() - startedMs).toBeLessThan(1_500);
+  });
 });

@@ -13,10 +13,7 @@ const CERTIFICATE = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[A-Za-z0-9+
 
 /** The path of one or more certificates: authorities', or an own one and those between. Empty counts as none. */
 export function certificateFile() {
-  return pemFile((pem) => {
-    const parsed = certificates(pem);
-    return typeof parsed === "string" ? parsed : undefined;
-  });
+  return pemFile(certificateProblem);
 }
 
 /** The path of a private key that is not encrypted. Empty counts as none. */
@@ -82,7 +79,14 @@ function certificates(pem: string): X509Certificate[] | string {
   }
 }
 
-function keyProblem(pem: string): string | undefined {
+/** What is the matter with a text that should hold certificates. */
+export function certificateProblem(pem: string): string | undefined {
+  const parsed = certificates(pem);
+  return typeof parsed === "string" ? parsed : undefined;
+}
+
+/** What is the matter with a text that should hold a private key. */
+export function keyProblem(pem: string): string | undefined {
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem)) {
     return "holds an encrypted key; expected one without a passphrase";
   }

@@ -1,5 +1,5 @@
 import { readTextFile } from "@pipeline-heartbeat/shared/config.ts";
-import type { PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
+import { certificateProblem, keyProblem, type PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 
@@ -56,40 +56,58 @@ export function seconds(leastS: number, mostS: number) {
     .transform((s) => Math.round(s * 1000));
 }
 
-/** `true`, or with a private authority, a client's certificate, another name than the host's. */
-export function tls() {
-  const files = z.strictObject({
-    caFile: filePath().optional().describe("PEM: the authorities to trust in place of the system's"),
-    certFile: filePath().optional().describe("PEM: a client certificate, with keyFile"),
-    keyFile: filePath().optional().describe("PEM: its private key, without a passphrase"),
-    serverName: text().optional().describe("the name in the server's certificate, where it is not the host"),
-  });
+/** A private authority, a client's certificate, another name than the host's. */
+export function tlsDetails() {
   return z
-    .union(
-      [z.boolean(), files],
-      "expected true, false, or an object with caFile, certFile, keyFile, serverName",
-    )
+    .strictObject({
+      caFile: filePath().optional().describe("PEM: the authorities to trust in place of the system's"),
+      certFile: filePath().optional().describe("PEM: a client certificate, with keyFile"),
+      keyFile: filePath().optional().describe("PEM: its private key, without a passphrase"),
+      serverName: text()
+        .optional()
+        .describe("the name in the server's certificate, where it is not the host"),
+    })
     .refine(
-      (given) =>
-        typeof given === "boolean" || (given.certFile === undefined) === (given.keyFile === undefined),
+      ({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined),
       "needs both of certFile and keyFile, or neither",
     );
+}
+
+/** `true`, or the details. */
+export function tls() {
+  const expected = "expected true, false, or an object with caFile, certFile, keyFile, serverName";
+  return z.union([z.boolean(), tlsDetails()], expected);
 }
 
 export type TlsOption = z.output<ReturnType<typeof tls>>;
 
 /** The files are read whenever a connection is made; then a FileProblem is thrown. Undefined: without TLS. */
+export function tlsSettings(option: Exclude<TlsOption, boolean> | true, host: string): TlsSettings;
+export function tlsSettings(option: TlsOption | undefined, host: string): TlsSettings | undefined;
 export function tlsSettings(option: TlsOption | undefined, host: string): TlsSettings | undefined {
   if (!option) return undefined;
   const { caFile, certFile, keyFile, serverName } = option === true ? {} : option;
   return {
-    ca: pemFile(caFile),
-    cert: pemFile(certFile),
-    key: pemFile(keyFile),
+    ca: pemFile(caFile, certificateProblem),
+    cert: pemFile(certFile, certificateProblem),
+    key: pemFile(keyFile, keyProblem),
     serverName: (serverName ?? host).replace(/\.$/, ""),
   };
 }
 
-function pemFile(path: string | undefined): PemFile | undefined {
-  return path === undefined ? undefined : { path, read: () => readSecret(path) };
+/** Node would ignore an authority that it cannot read, and then blame the server for what we do not trust. */
+function pemFile(
+  path: string | undefined,
+  problemOf: (pem: string) => string | undefined,
+): PemFile | undefined {
+  if (path === undefined) return undefined;
+  return {
+    path,
+    read() {
+      const pem = readSecret(path);
+      const problem = problemOf(pem);
+      if (problem !== undefined) throw new FileProblem(`${path} ${problem}`);
+      return pem;
+    },
+  };
 }

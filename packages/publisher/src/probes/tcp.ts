@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import net from "node:net";
-import { connect as connectTls } from "node:tls";
 import { sharedLookup } from "@pipeline-heartbeat/shared/shared-lookup.ts";
-import { type TlsSettings, tlsOptions } from "@pipeline-heartbeat/shared/tls.ts";
+import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
 import * as z from "zod";
 import { probeKind } from "../probe-kind.ts";
 import type { Observation } from "../probe.ts";
 import { connectionFailure } from "./connection-failure.ts";
 import { host, port, tls, tlsSettings } from "./options.ts";
 import { timed } from "./timed.ts";
+import { handshake } from "./tls-handshake.ts";
 
 /** Up when the port accepts a connection and, with TLS, the certificate is good; nothing is sent. */
 export const tcp = probeKind({
@@ -33,18 +33,26 @@ async function lookAt(
   settings: TlsSettings | undefined,
   signal: AbortSignal,
 ): Promise<Observation> {
-  let socket: net.Socket | undefined;
   try {
-    const to = { host, port, lookup: sharedLookup };
-    socket = settings ? connectTls({ ...to, ...tlsOptions(settings) }) : net.connect(to);
-    // One that comes after the deadline would be uncaught.
-    socket.on("error", () => {});
-    await once(socket, settings ? "secureConnect" : "connect", { signal });
-    return isSelf(socket) ? { state: "down", reason: "connection_refused" } : { state: "up" };
+    if (settings) await handshake({ host, port }, settings, signal);
+    else if (await isConnectedWithSelf(host, port, signal)) {
+      return { state: "down", reason: "connection_refused" };
+    }
+    return { state: "up" };
   } catch (error) {
     return await connectionFailure(error, { host, port, tls: settings }, signal);
+  }
+}
+
+async function isConnectedWithSelf(host: string, port: number, signal: AbortSignal): Promise<boolean> {
+  const socket = net.connect({ host, port, lookup: sharedLookup });
+  // One that comes after the deadline would be uncaught.
+  socket.on("error", () => {});
+  try {
+    await once(socket, "connect", { signal });
+    return isSelf(socket);
   } finally {
-    socket?.destroy();
+    socket.destroy();
   }
 }
 

@@ -16,19 +16,56 @@ type Memory = {
   ends: (readonly number[] | undefined)[];
 };
 
-type Matcher = { text: readonly number[]; memories: Map<Program, Memory> };
+type Matcher = { text: readonly number[]; memories: Map<Program, Memory>; stepsLeft: number };
 
 type StepOf<Kind> = Extract<Step, { kind: Kind }>;
+
+/** To begin at a place costs as much time as some steps do. */
+const STEPS_OF_START = 8;
+/** So many places are forgotten in the time of one step, and they take up 32 bytes. */
+const PLACES_OF_STEP = 8;
+
+/** The steps are used up: whether the program matches is not known. */
+class StepsUsedUp extends Error {}
 
 /**
  * Whether a program matches anywhere in a text. It takes no step twice at one position, so it soon comes to its end;
  * only a program that refers to groups tries all its ways, which `compile` has counted.
  */
 export function occursIn(program: Program, text: readonly number[]): boolean {
-  const matcher = { text, memories: new Map<Program, Memory>() };
-  for (let position = 0; position <= text.length; position += 1)
-    if (firstEnd(matcher, program, { position, marks: [] })) return true;
+  return occursAnywhere({ text, memories: new Map(), stepsLeft: Infinity }, program);
+}
+
+/** The same for a text of any length; undefined where more than so many steps would be needed to know. */
+export function occursWithin(
+  program: Program,
+  text: readonly number[],
+  mostSteps: number,
+): boolean | undefined {
+  try {
+    return occursAnywhere({ text, memories: new Map(), stepsLeft: mostSteps }, program);
+  } catch (error) {
+    if (error instanceof StepsUsedUp) return undefined;
+    throw error;
+  }
+}
+
+function occursAnywhere(matcher: Matcher, program: Program): boolean {
+  const { text } = matcher;
+  const first = program.steps[program.entry];
+  for (let position = 0; position <= text.length; position += 1) {
+    // Most places are no beginning, which is seen sooner without a search.
+    const character = text[position];
+    if (first?.kind === "character" && !(character !== undefined && first.matches(character)))
+      spend(matcher, 1);
+    else if (firstEnd(matcher, program, { position, marks: [] })) return true;
+  }
   return false;
+}
+
+function spend(matcher: Matcher, steps: number): void {
+  matcher.stepsLeft -= steps;
+  if (matcher.stepsLeft < 0) throw new StepsUsedUp();
 }
 
 function firstEnd(matcher: Matcher, program: Program, start: Place): Place | undefined {
@@ -45,10 +82,13 @@ function allEnds(matcher: Matcher, program: Program, start: Place): readonly num
   return (known[start.position] ??= Array.from(ends(matcher, program, start), ({ position }) => position));
 }
 
-function memoryOf({ text, memories }: Matcher, program: Program): Memory {
+function memoryOf(matcher: Matcher, program: Program): Memory {
+  const { text, memories } = matcher;
   let memory = memories.get(program);
   if (!memory) {
-    memory = { met: new Uint32Array(program.steps.length * (text.length + 1)), round: 1, ends: [] };
+    const places = program.steps.length * (text.length + 1);
+    spend(matcher, places / PLACES_OF_STEP);
+    memory = { met: new Uint32Array(places), round: 1, ends: [] };
     memories.set(program, memory);
   }
   return memory;
@@ -59,12 +99,14 @@ function* ends(matcher: Matcher, program: Program, start: Place): Generator<Plac
   const memory = program.referring ? undefined : memoryOf(matcher, program);
   const round = memory?.round ?? 0;
   const paths: Paths = { steps: [], positions: [], marks: [] };
+  spend(matcher, STEPS_OF_START);
   add(paths, program.entry, start.position, start.marks);
   for (;;) {
     const at = paths.steps.pop();
     const position = paths.positions.pop();
     const marks = paths.marks.pop();
     if (at === undefined || position === undefined || marks === undefined) return;
+    spend(matcher, 1);
     if (memory) {
       const meeting = at * (matcher.text.length + 1) + position;
       if (memory.met[meeting] === round) continue;
@@ -105,10 +147,13 @@ function follow(matcher: Matcher, step: Exclude<Step, { kind: "end" }>, place: P
         add(paths, step.targets[index] ?? 0, position, marks);
       return;
     case "run":
-      return run(text, step, place, paths);
-    case "lengths":
-      for (const end of allEnds(matcher, step.body, place).toReversed()) add(paths, step.next, end, marks);
+      return run(matcher, step, place, paths);
+    case "lengths": {
+      const ends = allEnds(matcher, step.body, place);
+      spend(matcher, ends.length);
+      for (const end of ends.toReversed()) add(paths, step.next, end, marks);
       return;
+    }
     case "look": {
       const start = position - step.back;
       const end = start < 0 ? undefined : firstEnd(matcher, step.body, { position: start, marks });
@@ -121,10 +166,11 @@ function follow(matcher: Matcher, step: Exclude<Step, { kind: "end" }>, place: P
       return;
     }
     case "mark":
+      spend(matcher, marks.length);
       add(paths, step.next, position, withMark(marks, step.mark, position));
       return;
     case "backreference": {
-      const end = backreferenceEnd(text, step, place);
+      const end = backreferenceEnd(matcher, step, place);
       if (end !== undefined) add(paths, step.next, end, marks);
       return;
     }
@@ -136,12 +182,14 @@ function follow(matcher: Matcher, step: Exclude<Step, { kind: "end" }>, place: P
   }
 }
 
-function run(text: readonly number[], step: StepOf<"run">, { position, marks }: Place, paths: Paths): void {
+function run(matcher: Matcher, step: StepOf<"run">, { position, marks }: Place, paths: Paths): void {
+  const { text } = matcher;
   let most = 0;
   for (; most < step.max; most += 1) {
     const character = text[position + most];
     if (character === undefined || !step.matches(character)) break;
   }
+  spend(matcher, most);
   const { min, mode, next } = step;
   if (mode === "greedy")
     for (let taken = min; taken <= most; taken += 1) add(paths, next, position + taken, marks);
@@ -154,6 +202,7 @@ function run(text: readonly number[], step: StepOf<"run">, { position, marks }: 
 function possessiveEnd(matcher: Matcher, step: StepOf<"possessive">, start: Place): Place | undefined {
   let { position, marks } = start;
   for (let rounds = 0; rounds < step.max; rounds += 1) {
+    spend(matcher, 1);
     const end = firstEnd(matcher, step.body, { position, marks });
     if (!end) return rounds < step.min ? undefined : { position, marks };
     const isIdle = end.position === position;
@@ -169,16 +218,14 @@ function withMark(marks: Marks, mark: number, position: number): Marks {
   return changed;
 }
 
-function backreferenceEnd(
-  text: readonly number[],
-  step: StepOf<"backreference">,
-  place: Place,
-): number | undefined {
+function backreferenceEnd(matcher: Matcher, step: StepOf<"backreference">, place: Place): number | undefined {
+  const { text } = matcher;
   const begin = place.marks[2 * step.group];
   const end = place.marks[2 * step.group + 1];
   if (begin === undefined || end === undefined) return undefined;
   const ahead = place.position - begin;
   if (text.length < end + ahead) return undefined;
+  spend(matcher, end - begin);
   for (let position = begin; position < end; position += 1) {
     const [expected = 0, actual = 0] = [text[position], text[position + ahead]];
     if (expected !== actual && step.lower(expected) !== step.lower(actual)) return undefined;
