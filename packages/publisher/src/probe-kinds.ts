@@ -1,2 +1,3 @@
 // The name of each is its name in publisher_config.json.
+export { redis } from "./probes/redis.ts";
 export { tcp } from "./probes/tcp.ts";
