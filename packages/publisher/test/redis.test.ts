@@ -43,7 +43,7 @@ test("is up when PING is answered, asks nothing else, and leaves no connection b
 
 test("is up when the answer comes byte by byte", async () => {
   const { port } = await rawPeer((socket) => {
-    const bytes = [..."+PONG\r\n"];
+    const bytes = "+PONG\r\n".split("");
     socket.setNoDelay();
     const next = () => void (bytes.length > 0 && socket.write(bytes.shift() ?? "", () => setImmediate(next)));
     socket.once("data", next);
