@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
+import { promisify } from "node:util";
 import { once } from "node:events";
 import * as grpcJs from "@grpc/grpc-js";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
@@ -222,6 +223,8 @@ describe("by TLS", () => {
       state: "down",
       reason: "protocol_error",
     });
+    const connections = promisify(server.getConnections.bind(server));
+    await expect.poll(() => connections()).toBe(0);
   });
 
   test("the other protocol's port is down", async () => {

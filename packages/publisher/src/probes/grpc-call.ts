@@ -24,15 +24,14 @@ const PREFIX_BYTES = 5;
 
 /**
  * One call with one message and one answer, over a socket that is connected and of no use afterwards. Rejects when the
- * connection fails, when the peer does not speak HTTP/2, and with the signal. Node's own HTTP/2: @grpc/grpc-js costs memory,
- * and keeps connections to servers that never answer.
+ * connection fails and when the peer does not speak HTTP/2; to destroy the socket ends it. By Node's own HTTP/2, as
+ * @grpc/grpc-js costs memory, and keeps connections to servers that never answer.
  */
 export async function grpcCall(
   socket: Socket,
   endpoint: Endpoint,
   path: string,
   message: Buffer,
-  signal: AbortSignal,
 ): Promise<CallEnd> {
   const scheme = endpoint.tls ? "https" : "http";
   const session = http2.connect(`${scheme}://localhost`, {
@@ -51,7 +50,7 @@ export async function grpcCall(
       "content-type": "application/grpc",
       te: "trailers",
     };
-    const stream = session.request(headers, { endStream: false, signal });
+    const stream = session.request(headers, { endStream: false });
     stream.on("error", () => {});
     stream.end(framed(message));
     return await endOf(stream);

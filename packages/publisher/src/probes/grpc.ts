@@ -44,7 +44,7 @@ async function lookAt(endpoint: Endpoint, service: string, signal: AbortSignal):
     socket = await connectedSocket(endpoint, signal, ["h2"]);
     if (socket instanceof TLSSocket && socket.alpnProtocol !== "h2")
       return notHttp2(at, "not chosen by ALPN");
-    const end = await grpcCall(socket, endpoint, PATH, healthCheckRequest(service), signal);
+    const end = await grpcCall(socket, endpoint, PATH, healthCheckRequest(service));
     if (end.ended === "cut_off") throw connectionError("ECONNRESET", "the connection was closed");
     return judged(at, service, end);
   } catch (error) {
