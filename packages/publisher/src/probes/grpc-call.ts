@@ -1,4 +1,4 @@
-import http2 from "node:http2";
+import type http2 from "node:http2";
 import type { Socket } from "node:net";
 import { addressText } from "@pipeline-heartbeat/shared/address.ts";
 import type { Endpoint } from "@pipeline-heartbeat/shared/connection-problem.ts";
@@ -21,6 +21,8 @@ const MAX_ANSWER_BYTES = 4096;
 const MAX_STATUS_TEXT_LENGTH = 1000;
 /** Before a message: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
+/** HTTP/2's error code. */
+const CANCEL = 8;
 
 /**
  * One call with one message and one answer, over a socket that is connected and of no use afterwards. Rejects when the
@@ -28,13 +30,14 @@ const PREFIX_BYTES = 5;
  * @grpc/grpc-js costs memory, and keeps connections to servers that never answer.
  */
 export async function grpcCall(
+  connect: typeof http2.connect,
   socket: Socket,
   endpoint: Endpoint,
   path: string,
   message: Buffer,
 ): Promise<CallEnd> {
   const scheme = endpoint.tls ? "https" : "http";
-  const session = http2.connect(`${scheme}://localhost`, {
+  const session = connect(`${scheme}://localhost`, {
     createConnection: () => socket,
     settings: { enablePush: false },
     maxSessionMemory: 1,
@@ -79,7 +82,7 @@ async function endOf(stream: http2.ClientHttp2Stream): Promise<CallEnd> {
   // A server that has nothing to say but a status says it in its headers.
   const end = trailers ?? (bytes === 0 ? headers : {});
   const status = end["grpc-status"];
-  if (status === undefined && stream.rstCode === http2.constants.NGHTTP2_CANCEL) return { ended: "cut_off" };
+  if (status === undefined && stream.rstCode === CANCEL) return { ended: "cut_off" };
   if (typeof status !== "string" || !/^\d{1,9}$/.test(status)) return { ended: "not_grpc" };
   return {
     ended: "with_status",

@@ -41,10 +41,12 @@ async function lookAt(endpoint: Endpoint, service: string, signal: AbortSignal):
   const at = addressText(endpoint);
   let socket: Socket | undefined;
   try {
+    // Only here, as it takes 4 MB, and before the connection is made, which would not wait for it.
+    const { connect } = await import("node:http2");
     socket = await connectedSocket(endpoint, signal, ["h2"]);
     if (socket instanceof TLSSocket && socket.alpnProtocol !== "h2")
       return notHttp2(at, "not chosen by ALPN");
-    const end = await grpcCall(socket, endpoint, PATH, healthCheckRequest(service));
+    const end = await grpcCall(connect, socket, endpoint, PATH, healthCheckRequest(service));
     if (end.ended === "cut_off") throw connectionError("ECONNRESET", "the connection was closed");
     return judged(at, service, end);
   } catch (error) {
