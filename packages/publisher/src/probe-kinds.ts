@@ -1,5 +1,7 @@
 // The name of each is its name in publisher_config.json.
 export { http } from "./probes/http.ts";
+export { grpc } from "./probes/grpc.ts";
+export { redis } from "./probes/redis.ts";
 export { tcp } from "./probes/tcp.ts";
 export { consumers } from "./probes/attached.ts";
 export { broker } from "./probes/broker.ts";
