@@ -25,7 +25,7 @@ await runProgram(
     name: packageJson.name,
     version: packageJson.version,
     summary: "looks at every component inside and publishes heartbeats over RabbitMQ",
-    serve: () => runPublisher(env),
+    serve: () => runPublisher(env, packageJson.version),
     commands: {
       "check-config": checkConfigCommand(env),
       "print-heartbeat": printHeartbeatCommand(env),
@@ -44,7 +44,8 @@ await runProgram(
       HEARTBEAT_FORMAT: "1: exactly upstream's message; 2: with this project's additions (2)",
       HEARTBEAT_SIGNING_KEY:
         "signs them: an Ed25519 key, PKCS#8 PEM; with HEARTBEAT_SIGNING_KEY_ID (default)",
-      HTTP_PORT: "where /livez and /readyz are answered (8081), 0: nowhere; with HTTP_HOST (127.0.0.1)",
+      HTTP_PORT:
+        "where /livez, /readyz and /metrics are answered (8081), 0: nowhere; with HTTP_HOST (127.0.0.1)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
     },
   },
