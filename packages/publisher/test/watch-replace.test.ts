@@ -23,14 +23,15 @@ const target = (name: string): Target => ({
 
 const up = (name: string): Probe => ({ targets: [target(name)], look: async () => [{ state: "up" }] });
 
-/** Its look ends when it is aborted, and not before. */
-function slow(name: string) {
+/** Its look ends when it is aborted and, where that is given, what it `waits` for has come; not before. */
+function slow(name: string, waits?: Promise<void>) {
   const looks = { begun: 0, ended: 0 };
   const probe: Probe = {
     targets: [target(name)],
     async look(signal) {
       looks.begun += 1;
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await waits;
       looks.ended += 1;
       return [{ state: "down", reason: "timeout" }];
     },
@@ -79,6 +80,19 @@ test("of several that come while their first looks are under way, the last one c
   expect(told()).toEqual(["a up", "d up"]);
   expect(b.looks).toEqual({ begun: 1, ended: 1 });
   expect(onChange).toHaveBeenCalled();
+});
+
+test("also when the one before it ends last", async () => {
+  const { watch, told } = started();
+  await watch.replace([up("a")]);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const b = slow("b", released);
+  const second = watch.replace([b.probe]);
+  await vi.waitFor(() => expect(b.looks.begun).toBe(1));
+  await watch.replace([up("c")]);
+  release();
+  await second;
+  expect(told()).toEqual(["c up"]);
 });
 
 test("also when that is what was there before", async () => {
