@@ -152,6 +152,8 @@ const schema = z.object({
   PROBE_CONCURRENCY: count(100, 1, 10_000),
 });
 
+export const VARIABLE_NAMES: readonly string[] = Object.keys(schema.shape);
+
 /** The path of publisher_config.json; the value is what the file asks to be watched. */
 function targetsFile(fallback: string) {
   return z

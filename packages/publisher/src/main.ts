@@ -6,6 +6,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { checkConfigCommand } from "./commands/check-config.ts";
 import { makeKeyCommand } from "./commands/make-key.ts";
 import { printHeartbeatCommand } from "./commands/print-heartbeat.ts";
+import { printConfigCommand } from "./commands/print-config.ts";
+import { probeCommand } from "./commands/probe.ts";
 import { publisherHttp } from "./config.ts";
 import { runPublisher } from "./run.ts";
 
@@ -28,7 +30,9 @@ await runProgram(
     serve: () => runPublisher(env, packageJson.version),
     commands: {
       "check-config": checkConfigCommand(env),
+      probe: probeCommand(env),
       "print-heartbeat": printHeartbeatCommand(env),
+      "print-config": printConfigCommand(env),
       "make-key": makeKeyCommand(env),
       healthcheck: healthcheckCommand(env, publisherHttp),
     },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import * as z from "zod";
 import { parseTargets } from "../src/parse-file.ts";
 import { configReload } from "../src/reload.ts";
 import type { Targets } from "../src/targets.ts";
@@ -25,15 +26,11 @@ function temporaryFolder(): string {
   return folder;
 }
 
-interface Line {
-  readonly msg: string;
-  readonly level: number;
-  readonly [field: string]: unknown;
-}
+const lineSchema = z.looseObject({ msg: z.string(), level: z.number() });
 
 /** Follows the file at `path`, which is in force as it is. */
 function follow(path: string, file: File) {
-  const lines: Line[] = [];
+  const lines: z.output<typeof lineSchema>[] = [];
   const replaced: string[][] = [];
   const text = JSON.stringify(file);
   const parsed = parseTargets(text);
@@ -50,7 +47,10 @@ function follow(path: string, file: File) {
       replaced.push(targets.components.map(({ name }) => name));
       return Promise.resolve();
     },
-    log: pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) }),
+    log: pino(
+      { base: null },
+      { write: (line: string) => void lines.push(lineSchema.parse(JSON.parse(line))) },
+    ),
     readEveryMs: READ_EVERY_MS,
   });
   const stopping = new AbortController();
