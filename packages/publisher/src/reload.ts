@@ -10,8 +10,8 @@ import type { Targets } from "./targets.ts";
 
 /** Twice this, and then the first looks, and the new file is what is told. */
 const READ_EVERY_MS = 2_000;
-/** A file so large is a mistake, such as a log: parsing it would take all memory. */
-const MAX_FILE_BYTES = 4 * 1024 * 1024;
+/** More than twice what a heartbeat has room for. A file so large is a mistake, and parsing it could take all memory. */
+const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_TOLD = 20;
 
 export interface ReloadOptions {

@@ -180,7 +180,7 @@ describe("a bad new file", () => {
     { what: "one that is no JSON", content: '{"heartbeat":', problem: "is not JSON" },
     { what: "an empty one", content: "", problem: "is not JSON" },
     { what: "one with nothing to watch", content: '{"heartbeat":{}}', problem: "has nothing to watch" },
-    { what: "one much too large", content: " ".repeat(5 * 1024 * 1024), problem: "is larger than 4 MiB" },
+    { what: "one much too large", content: " ".repeat(1024 * 1024 + 1), problem: "is larger than 1 MiB" },
   ])("$what is refused", async ({ content, problem }) => {
     const { write, reload, lines } = followed(hosts("db"));
     write(content);
