@@ -4,7 +4,7 @@ import http from "node:http";
 import { once } from "node:events";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { freePorts } from "./brokers/free-ports.ts";
-import { freshEnvironment, startBundle, temporaryFile } from "./processes.ts";
+import { freshEnvironment, runCommand, startBundle, temporaryFile } from "./processes.ts";
 
 type Service = "publisher" | "subscriber";
 type Env = Record<string, string>;
@@ -164,6 +164,27 @@ describe("no secret is in a log of any level, an answer, the title, the argument
     expect(await leaksOf("subscriber", all)).toEqual([]);
   });
 });
+
+test.each(["print-config", "probe", "print-heartbeat"])(
+  "%s of the publisher prints no secret",
+  async (command) => {
+    const { publisher } = await freshEnvironment();
+    const { RABBITMQ_PASS: _, ...rest } = publisher;
+    const port = String(await repeatingServer());
+    const base = {
+      ...rest,
+      RABBITMQ_MANAGEMENT_PORT: port,
+      PUBLISHER_CONFIG_PATH: configPath(),
+      LOG_LEVEL: "trace",
+      HEARTBEAT_DETAIL: "text",
+    };
+    for (const secrets of [SECRETS.publisher, inFiles(SECRETS.publisher)]) {
+      const { stdout, stderr } = await runCommand("publisher", [command], { ...base, ...secrets });
+      expect(stdout).toContain("inbox");
+      expect(leak("output", `${stdout}${stderr}`)).toEqual([]);
+    }
+  },
+);
 
 test.each(["publisher", "subscriber"] as const)(
   "a wrong configuration of the %s is told without a secret, also where one stands in the wrong place",

@@ -48,11 +48,12 @@ export function composeHeartbeat(boot: Boot, beat: Beat, targets: readonly Watch
   };
 }
 
-/** Whether two heartbeats of one boot tell the same states, each since the same time. */
-export function hasSameStates(a: Heartbeat, b: Heartbeat): boolean {
-  return a.components.every(({ state, sinceMs }, index) => {
-    const other = b.components[index];
-    return other?.state === state && other.sinceMs === sinceMs;
+/** Whether two heartbeats of one boot tell the same states of the same components, each since the same time. */
+export function hasSameStates({ components: a }: Heartbeat, { components: b }: Heartbeat): boolean {
+  if (a.length !== b.length) return false;
+  return a.every(({ kind, name, state, sinceMs }, index) => {
+    const other = b[index];
+    return other?.kind === kind && other.name === name && other.state === state && other.sinceMs === sinceMs;
   });
 }
 

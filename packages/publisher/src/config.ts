@@ -42,14 +42,27 @@ export const DEFAULT_CONFIG_PATH = "/publisher_config.json";
 const DETAILS: readonly Detail[] = ["none", "code", "text"];
 const CONSUMER_SOURCES: readonly ConsumerSource[] = ["auto", "management", "passive"];
 
-export type Config = ReturnType<typeof readConfig>;
+export type Config = ReturnType<typeof configOf>;
 
 /** @throws {ConfigError} with every problem of the environment and of publisher_config.json */
 export function readConfig(environment: Env) {
-  const env = parseConfig(schema, environment, {
-    secrets: [...brokerSecrets, "HEARTBEAT_SIGNING_KEY"],
+  return configOf(readVariables(environment));
+}
+
+/** Each of them may also come as NAME_FILE. */
+export const SECRET_VARIABLES: readonly string[] = [...brokerSecrets, "HEARTBEAT_SIGNING_KEY"];
+
+/** @throws {ConfigError} as readConfig */
+export function readVariables(environment: Env) {
+  return parseConfig(schema, environment, {
+    secrets: SECRET_VARIABLES,
     checks: [clientCertificateCheck, signedFormatCheck],
   });
+}
+
+export type Variables = z.output<typeof schema>;
+
+export function configOf(env: Variables) {
   const publishIntervalMs = env.PUBLISH_INTERVAL;
   return {
     site: env.HEARTBEAT_SITE,
@@ -67,6 +80,7 @@ export function readConfig(environment: Env) {
     isManagementOfOurBroker: env.RABBITMQ_MANAGEMENT_URL === undefined && env.RABBITMQ_HOST.length > 1,
     consumerSource: env.RABBITMQ_CONSUMER_SOURCE,
     targetsPath: env.PUBLISHER_CONFIG_PATH.path,
+    targetsText: env.PUBLISHER_CONFIG_PATH.text,
     targets: env.PUBLISHER_CONFIG_PATH.targets,
     warnings: [
       ...env.PUBLISHER_CONFIG_PATH.ignored,
@@ -138,6 +152,8 @@ const schema = z.object({
   PROBE_CONCURRENCY: count(100, 1, 10_000),
 });
 
+export const VARIABLE_NAMES: readonly string[] = Object.keys(schema.shape);
+
 /** The path of publisher_config.json; the value is what the file asks to be watched. */
 function targetsFile(fallback: string) {
   return z
@@ -146,9 +162,13 @@ function targetsFile(fallback: string) {
     .transform((given, context) => {
       const path = given || fallback;
       const file = readTextFile(path);
-      const parsed = file.ok ? parseTargets(file.text) : { ok: false as const, problems: [file.problem] };
-      if (parsed.ok) return { path, ...parsed };
-      for (const problem of parsed.problems) context.addIssue(file.ok ? `${path}: ${problem}` : problem);
+      if (!file.ok) {
+        context.addIssue(file.problem);
+        return z.NEVER;
+      }
+      const parsed = parseTargets(file.text);
+      if (parsed.ok) return { path, text: file.text, ...parsed };
+      for (const problem of parsed.problems) context.addIssue(`${path}: ${problem}`);
       return z.NEVER;
     });
 }
@@ -159,8 +179,6 @@ function signedFormatCheck(env: Env): string | undefined {
   if (env["HEARTBEAT_FORMAT"] !== "1" || !isSigned) return undefined;
   return "HEARTBEAT_SIGNING_KEY: cannot be used with HEARTBEAT_FORMAT=1, which is upstream's message; remove one of the two";
 }
-
-type Variables = z.output<typeof schema>;
 
 function managementUrl(env: Variables, host: string): string {
   const [protocol, standardPort] = env.RABBITMQ_TLS ? ["https", 15_671] : ["http", 15_672];

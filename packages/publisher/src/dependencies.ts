@@ -19,7 +19,11 @@ export function inCircles(parents: ReadonlyMap<string, readonly string[]>): Read
   );
   const children = new Map<string, string[]>();
   for (const [key, of] of waiting) {
-    for (const parent of of) children.set(parent, [...(children.get(parent) ?? []), key]);
+    for (const parent of of) {
+      const others = children.get(parent);
+      if (others) others.push(key);
+      else children.set(parent, [key]);
+    }
   }
   const ends = [...waiting].filter(([, of]) => of.size === 0).map(([key]) => key);
   for (let key = ends.pop(); key !== undefined; key = ends.pop()) {

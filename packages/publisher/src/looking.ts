@@ -2,7 +2,7 @@ import { errorText } from "@pipeline-heartbeat/shared/error-text.ts";
 import type { Observation, Probe } from "./probe.ts";
 
 /** A look that has not ended so long after its time-out does not listen to its signal. */
-const OVERTIME_MS = 2_500;
+export const OVERTIME_MS = 2_500;
 
 /** The look's observations, or `unknown` for all when it goes on after its time is over, or rejects against its promise. */
 export async function lookInTime(

@@ -6,6 +6,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { checkConfigCommand } from "./commands/check-config.ts";
 import { makeKeyCommand } from "./commands/make-key.ts";
 import { printHeartbeatCommand } from "./commands/print-heartbeat.ts";
+import { printConfigCommand } from "./commands/print-config.ts";
+import { probeCommand } from "./commands/probe.ts";
 import { publisherHttp } from "./config.ts";
 import { runPublisher } from "./run.ts";
 
@@ -25,10 +27,12 @@ await runProgram(
     name: packageJson.name,
     version: packageJson.version,
     summary: "looks at every component inside and publishes heartbeats over RabbitMQ",
-    serve: () => runPublisher(env),
+    serve: () => runPublisher(env, packageJson.version),
     commands: {
       "check-config": checkConfigCommand(env),
+      probe: probeCommand(env),
       "print-heartbeat": printHeartbeatCommand(env),
+      "print-config": printConfigCommand(env),
       "make-key": makeKeyCommand(env),
       healthcheck: healthcheckCommand(env, publisherHttp),
     },
@@ -44,7 +48,8 @@ await runProgram(
       HEARTBEAT_FORMAT: "1: exactly upstream's message; 2: with this project's additions (2)",
       HEARTBEAT_SIGNING_KEY:
         "signs them: an Ed25519 key, PKCS#8 PEM; with HEARTBEAT_SIGNING_KEY_ID (default)",
-      HTTP_PORT: "where /livez and /readyz are answered (8081), 0: nowhere; with HTTP_HOST (127.0.0.1)",
+      HTTP_PORT:
+        "where /livez, /readyz and /metrics are answered (8081), 0: nowhere; with HTTP_HOST (127.0.0.1)",
       LOG_LEVEL: "trace, debug, info, warn, error, fatal, silent (info)",
     },
   },

@@ -6,10 +6,12 @@ import { runService, type Service } from "@pipeline-heartbeat/shared/service.ts"
 import { type Beats, startBeats } from "./beat.ts";
 import { readConfig } from "./config.ts";
 import { type Delivery, startDelivery } from "./delivery.ts";
+import { metricsBody } from "./http/metrics.ts";
 import { serveHttp } from "./http/server.ts";
 import { heartbeatMessages } from "./messages.ts";
 import { outbox } from "./outbox.ts";
 import { unreadyReasons } from "./readiness.ts";
+import { configReload } from "./reload.ts";
 import { longestTimeoutMs } from "./watch.ts";
 import { watchTargets } from "./watch-targets.ts";
 
@@ -21,11 +23,13 @@ const FIRST_LOOK_MS = 30_000;
 const MAX_KEPT_BYTES = 16 * 1024 * 1024;
 
 /** Runs the service until a signal. */
-export async function runPublisher(env: Env): Promise<void> {
-  await runService({ name: "publisher", logLevel: env["LOG_LEVEL"] }, (service) => publish(env, service));
+export async function runPublisher(env: Env, version: string): Promise<void> {
+  await runService({ name: "publisher", logLevel: env["LOG_LEVEL"] }, (service) =>
+    publish(env, version, service),
+  );
 }
 
-async function publish(env: Env, { log, stopping, onStop }: Service): Promise<void> {
+async function publish(env: Env, version: string, { log, stopping, onStop }: Service): Promise<void> {
   const config = readConfig(env);
   for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
 
@@ -48,9 +52,18 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
   const watch = watchTargets(config, { broker, log, onChange, onStop }, stopping);
   log.info({ components: watch.targets().length, site: config.site }, "watching");
 
+  const reload = configReload({
+    path: config.targetsPath,
+    text: config.targetsText,
+    targets: config.targets,
+    base: config.basePolicy,
+    replace: watch.replace,
+    log,
+  });
+
   let confirmedAtMs: number | undefined;
   if (config.http) {
-    const server = serveHttp({ ...config.http, log, unreadyReasons: reasons });
+    const server = serveHttp({ ...config.http, log, unreadyReasons: reasons, metrics });
     onStop(() => server.close());
   }
 
@@ -66,7 +79,17 @@ async function publish(env: Env, { log, stopping, onStop }: Service): Promise<vo
     log,
   }));
   beats = startBeats({ intervalMs: config.publishIntervalMs, onDue: due, log }, stopping);
+  reload.follow(stopping);
   await once(stopping, "abort");
+
+  function metrics(): string {
+    return metricsBody({
+      version,
+      isBrokerConnected: isConnected(),
+      isConfigInForce: reload.isInForce,
+      configLoadedAtMs: reload.loadedAtMs,
+    });
+  }
 
   function reasons(): string[] {
     return unreadyReasons({

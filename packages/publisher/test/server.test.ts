@@ -1,11 +1,21 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { text } from "node:stream/consumers";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { hasPromtool } from "../../../kubernetes/test/promtool.ts";
 import { freePorts } from "../../../test/brokers/free-ports.ts";
+import { metricsBody } from "../src/http/metrics.ts";
 import { serveHttp } from "../src/http/server.ts";
+
+const METRICS = metricsBody({
+  version: '1.2.3-"x"',
+  isBrokerConnected: true,
+  isConfigInForce: false,
+  configLoadedAtMs: Date.UTC(2026, 0, 2) + 500,
+});
 
 /** A server with the lines that it logs, and with reasons that the test may change. */
 async function start({ host = "127.0.0.1", port }: { host?: string; port?: number } = {}) {
@@ -16,6 +26,7 @@ async function start({ host = "127.0.0.1", port }: { host?: string; port?: numbe
   const server = serveHttp({
     ...options,
     unreadyReasons: () => reasons,
+    metrics: () => METRICS,
     log: pino({ level: "info" }, { write: (line: string) => void lines.push(line) }),
   });
   onTestFinished(() => server.close());
@@ -71,8 +82,38 @@ describe("/readyz", () => {
   });
 });
 
+describe("/metrics", () => {
+  test("tells of this publisher alone, in Prometheus's text format", async () => {
+    const { statusCode, headers, body } = await ask(await start(), "/metrics");
+    expect(statusCode).toBe(200);
+    expect(headers).toMatchObject({
+      "cache-control": "no-store",
+      "content-type": "text/plain; version=0.0.4; charset=utf-8",
+    });
+    expect(body.split("\n").filter((line) => !line.startsWith("#"))).toEqual([
+      "heartbeat_config_reload_success 0",
+      "heartbeat_config_reload_success_timestamp_seconds 1767312000.5",
+      "heartbeat_broker_connected 1",
+      String.raw`heartbeat_build_info{version="1.2.3-\"x\""} 1`,
+      "",
+    ]);
+  });
+
+  test.runIf(hasPromtool)("has nothing that promtool finds fault with", () => {
+    const { status, stderr } = spawnSync("promtool", ["check", "metrics"], {
+      input: METRICS,
+      encoding: "utf8",
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+});
+
 test.each([
   { method: "HEAD", path: "/livez", statusCode: 200 },
+  { method: "HEAD", path: "/metrics", statusCode: 200 },
+  { method: "POST", path: "/metrics", statusCode: 405, allow: "GET, HEAD" },
+  { method: "GET", path: "/metrics/", statusCode: 404 },
+  { method: "GET", path: "/constructor", statusCode: 404 },
   { method: "HEAD", path: "/readyz", statusCode: 200 },
   { method: "POST", path: "/livez", statusCode: 405, allow: "GET, HEAD" },
   { method: "DELETE", path: "/readyz", statusCode: 405, allow: "GET, HEAD" },

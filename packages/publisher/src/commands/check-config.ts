@@ -37,14 +37,15 @@ function summary({ components, queues }: Targets): string {
   const hosts = components.filter(({ section }) => section === "hosts");
   const listeners = queues.flatMap(({ listeners }) => listeners);
   const counts = [
-    counted(hosts, "host"),
-    counted(queues, "queue"),
-    counted(listeners, "listener"),
-    counted(components.slice(hosts.length), "component"),
+    ...counted(hosts, "host"),
+    ...counted(queues, "queue"),
+    ...counted(listeners, "listener"),
+    ...counted(components.slice(hosts.length), hosts.length > 0 ? "other component" : "component"),
   ];
   return `no problem; ${counts.join(", ")} would be watched`;
 }
 
-function counted(list: readonly unknown[], noun: string): string {
-  return `${list.length} ${noun}${list.length === 1 ? "" : "s"}`;
+/** Nothing of what there is none of: the file has something. */
+function counted(list: readonly unknown[], noun: string): string[] {
+  return list.length === 0 ? [] : [`${list.length} ${noun}${list.length === 1 ? "" : "s"}`];
 }
