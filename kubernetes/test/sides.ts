@@ -31,7 +31,9 @@ export function configOf(side: Side, env: Readonly<Record<string, string>>) {
     return { ports: [broker[0].amqpPort, redis.servers.address.port], http, warnings };
   }
   const { broker, management, targets, http, warnings } = readPublisherConfig(env);
-  const hosts = targets.components.flatMap(({ options }) => (typeof options.port === "number" ? options.port : []));
+  const hosts = targets.components.flatMap(({ options }) =>
+    typeof options.port === "number" ? options.port : [],
+  );
   const api = new URL(management(broker[0]).url);
   return { ports: [broker[0].amqpPort, Number(api.port), ...hosts], http, warnings };
 }

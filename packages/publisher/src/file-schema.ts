@@ -7,9 +7,7 @@ import { port, text, whole } from "./probes/options.ts";
 import { parseTagPattern } from "./tag-pattern.ts";
 
 /** All kinds of probes, by their names in the file. */
-export const probeKinds: ReadonlyMap<string, ProbeKind> = new Map<string, ProbeKind>(
-  Object.entries(kinds as unknown as Record<string, ProbeKind>),
-);
+export const probeKinds: ReadonlyMap<string, ProbeKind> = new Map(Object.entries<ProbeKind>(kinds));
 
 /**
  * The schema of publisher_config.json. In what upstream knows, hosts and rmq_consumers, `object` says what becomes of

@@ -105,7 +105,7 @@ function hostEntries({ hosts }: Heartbeat): Entry[] {
 
 function componentEntries({ components }: Heartbeat): Entry[] {
   return components.map((given, index) => {
-    const { name, probe, dependsOn = [], ...rest } = given as Given;
+    const { name, probe, dependsOn = [], ...rest } = commonSchema.parse(given);
     const kind = kindOf(probe);
     const options = picked(rest, (key) => key in kind.options.shape);
     const policy: PolicyOptions = picked(rest, (key) => !(key in kind.options.shape));
@@ -128,12 +128,12 @@ function componentEntries({ components }: Heartbeat): Entry[] {
   });
 }
 
-/** What all members of the union of kinds have in common. */
-interface Given extends Readonly<Record<string, unknown>> {
-  readonly name?: string | undefined;
-  readonly probe: string;
-  readonly dependsOn?: readonly string[] | undefined;
-}
+/** What components of all kinds have in common. */
+const commonSchema = z.looseObject({
+  name: z.string().optional(),
+  probe: z.string(),
+  dependsOn: z.array(z.string()).optional(),
+});
 
 function nameProblem(given: string | undefined, defaulted: string): string | undefined {
   if (given !== undefined) return undefined; // the schema has judged it

@@ -34,11 +34,11 @@ export interface ProbeKind<Options extends z.ZodObject = z.ZodObject> {
   /** What it measures, in words with the unit; the names are as in Prometheus, with the unit last. */
   readonly values: Readonly<Record<string, string>>;
   /** The name of a component that has none, where an option is one. */
-  readonly defaultName?: (options: z.output<Options>) => string;
+  defaultName?(options: z.output<Options>): string;
   /** What its answers are about, where not all its options tell: then what was believed outlives a change of the others. */
-  readonly subject?: (options: z.output<Options>) => unknown;
+  subject?(options: z.output<Options>): unknown;
   /** Begins to look: what it remembers from look to look is its own. */
-  readonly start: (options: z.output<Options>, surroundings: Surroundings) => Look;
+  start(options: z.output<Options>, surroundings: Surroundings): Look;
 }
 
 /** Has its options' type inferred. */

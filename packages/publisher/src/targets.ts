@@ -20,7 +20,7 @@ export interface QueueEntry {
   readonly listeners: readonly ListenerEntry[];
 }
 
-export interface ListenerEntry {
+interface ListenerEntry {
   readonly name: string;
   /** A Python regular expression, and what it says of a consumer's tag. */
   readonly tag: string;

@@ -48,7 +48,7 @@ function knownKeys(json: Json, path: readonly PropertyKey[]): readonly string[] 
     const kind = probeKinds.get(String(property(valueAt(json.value, path), "probe")));
     return ["name", "probe", ...Object.keys(kind?.options.shape ?? {}), ...POLICY, "dependsOn"];
   }
-  return KNOWN_KEYS[String(around ?? "")] ?? [];
+  return KNOWN_KEYS[around ?? ""] ?? [];
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

@@ -153,10 +153,6 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
     },
   };
 
-  function freshMind({ wallMs, monotonicMs }: Moment): Entry["mind"] {
-    return { belief: unlooked(wallMs), standing: undefined, lookedAtMs: monotonicMs };
-  }
-
   /** When the next look can confirm a failure that is in doubt. */
   function pauseOf({ entries }: Watched): number {
     const nowMs = monotonicMs();
@@ -165,6 +161,10 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
       .map(({ target, mind }) => mind.belief.countedAtMs + target.policy.confirm.pauseMs - nowMs);
     return Math.max(0, Math.min(Infinity, ...pauses));
   }
+}
+
+function freshMind({ wallMs, monotonicMs }: Moment): Entry["mind"] {
+  return { belief: unlooked(wallMs), standing: undefined, lookedAtMs: monotonicMs };
 }
 
 export function longestTimeoutMs(targets: readonly WatchedTarget[]): number {

@@ -100,10 +100,10 @@ describe("the policy", () => {
     expect(states(looks, { flapping }).at(-1)).toBe("unknown");
   });
 
-  test("one long failure is no flapping, and by default neither is a change at every fourth look", () => {
-    expect(states([UP, ...Array(6).fill(DOWN), UP], { flapping }).at(-1)).toBe("up");
-    const quarters = Array.from({ length: 15 }, () => [UP, UP, UP, UP, DOWN]).flat();
-    expect(new Set(states(quarters, {}))).toEqual(new Set(["up"]));
+  test("one long failure is no flapping, and by default neither is a change at every fifth look", () => {
+    expect(states([UP, DOWN, DOWN, DOWN, DOWN, DOWN, DOWN, UP], { flapping }).at(-1)).toBe("up");
+    const fifths = Array.from({ length: 15 }, () => [UP, UP, UP, UP, DOWN]).flat();
+    expect(new Set(states(fifths, {}))).toEqual(new Set(["up"]));
     const halves = Array.from({ length: 15 }, () => [UP, DOWN]).flat();
     expect(states(halves, {}).at(-1)).toBe("down");
     expect(states(halves, { flapping: undefined }).at(-1)).toBe("up");

@@ -34,7 +34,7 @@ export const consumers = probeKind({
   start: (options, surroundings) => timed(managementLook(lookWith(options, surroundings))),
 });
 
-export interface ExpectedTag {
+interface ExpectedTag {
   readonly pattern: string;
   readonly matches: TagPattern;
 }
@@ -54,7 +54,7 @@ function lookWith({ queue, tags, min }: Options, surroundings: Surroundings): Lo
 }
 
 /** The worst of what the tags show. */
-export function judgeTags(
+function judgeTags(
   expected: readonly ExpectedTag[],
   min: number,
   attached: readonly QueueConsumer[],

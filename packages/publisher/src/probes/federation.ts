@@ -6,7 +6,7 @@ import { pluginAnswer } from "./monitored.ts";
 import { text } from "./options.ts";
 import { timed } from "./timed.ts";
 
-export const federationSchema = z.array(
+const federationSchema = z.array(
   z.object({
     upstream: z.string(),
     vhost: z.string(),

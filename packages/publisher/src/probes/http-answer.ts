@@ -16,10 +16,10 @@ export interface ExpectedBody {
   readonly json?: { readonly path: string; readonly value?: JsonValue | undefined } | undefined;
 }
 
-export type JsonValue = string | number | boolean | null;
+type JsonValue = string | number | boolean | null;
 
 /** What is wrong with a body. Its words never leave: a body can hold secrets. */
-export interface BodyProblem {
+interface BodyProblem {
   readonly state: "down" | "unknown";
   readonly reason: Reason;
   readonly detail: string;

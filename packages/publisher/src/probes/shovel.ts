@@ -7,7 +7,7 @@ import { text } from "./options.ts";
 import { timed } from "./timed.ts";
 
 /** `blocked_status`, and `state` as well, tell from RabbitMQ 3.12 on whether the destination takes messages. */
-export const shovelsSchema = z.array(
+const shovelsSchema = z.array(
   z.object({
     name: z.string(),
     /** A static shovel, one of the broker's own configuration, has none; administrators see it, nobody else does. */
