@@ -101,6 +101,7 @@ export function configOf(env: Variables) {
       timeoutMs: env.PROBE_TIMEOUT,
       // In format 1 the newest look is all that tells one heartbeat from the next.
       longestIntervalMs: env.HEARTBEAT_FORMAT === "1" ? publishIntervalMs : Infinity,
+      consumersAsk: env.RABBITMQ_CONSUMER_SOURCE === "passive" ? "passive" : "broker",
     } satisfies BasePolicy,
     probeConcurrency: env.PROBE_CONCURRENCY,
     format: env.HEARTBEAT_FORMAT === "1" ? (1 as const) : (2 as const),

@@ -80,7 +80,12 @@ export interface BasePolicy {
   readonly timeoutMs: number;
   /** No interval may be longer. */
   readonly longestIntervalMs: number;
+  /** Who tells of the consumers of rmq_consumers. */
+  readonly consumersAsk: Asks;
 }
+
+/** `passive`: the broker itself, which tells what is, not what its statistics say. */
+export type Asks = "component" | "broker" | "passive";
 
 const DEFAULT_LOOKS = 2;
 const DEFAULT_FLAPPING = { changes: 10, looks: 20, calm: 4 };
@@ -93,7 +98,7 @@ export function policyOf(
   own: readonly PolicyOptions[],
   defaults: PolicyOptions,
   base: BasePolicy,
-  asks: "component" | "broker",
+  asks: Asks,
   dependsOn: readonly ComponentName[],
 ): Policy {
   const layers = [...own, defaults];
@@ -101,7 +106,6 @@ export function policyOf(
     layers.map(of).find((value) => value !== undefined);
   const intervalMs = Math.min(first(({ interval }) => interval) ?? base.intervalMs, base.longestIntervalMs);
   const ownPauseMs = own.map(({ confirm }) => confirm?.pause).find((pause) => pause !== undefined);
-  const leastPauseMs = asks === "broker" ? STATISTICS_LAG_MS : 0;
   const flapping = first(({ flapping }) => flapping) ?? DEFAULT_FLAPPING;
   return {
     intervalMs,
@@ -109,11 +113,23 @@ export function policyOf(
     splayMs: Math.min(first(({ splay }) => splay) ?? intervalMs, intervalMs),
     confirm: {
       looks: first(({ confirm }) => confirm?.looks) ?? DEFAULT_LOOKS,
-      pauseMs: ownPauseMs ?? Math.max(defaults.confirm?.pause ?? PAUSE_MS, leastPauseMs),
+      pauseMs: ownPauseMs ?? defaultPauseMs(defaults.confirm?.pause, asks, intervalMs),
     },
     recover: { looks: first(({ recover }) => recover?.looks) ?? 1 },
     flapping: flapping === false ? undefined : flapping,
     severity: first(({ severity }) => severity) ?? "fail",
     dependsOn,
   };
+}
+
+function defaultPauseMs(ofAllMs: number | undefined, asks: Asks, intervalMs: number): number {
+  switch (asks) {
+    case "component":
+      return ofAllMs ?? PAUSE_MS;
+    case "broker":
+      return Math.max(ofAllMs ?? 0, STATISTICS_LAG_MS);
+    case "passive":
+      // A worker takes longer to come back than a server's port.
+      return ofAllMs ?? Math.min(intervalMs, STATISTICS_LAG_MS);
+  }
 }

@@ -33,13 +33,13 @@ export function probesOf(targets: Targets, { base, look, lookAtConsumers }: Prob
 export function queueTargets({ queues, defaults }: Targets, base: BasePolicy): QueueTarget[] {
   return queues.map(({ queue, policy, dependsOn, listeners }) => ({
     queue,
-    policy: policyOf([policy], defaults, base, "broker", dependsOn),
+    policy: policyOf([policy], defaults, base, base.consumersAsk, dependsOn),
     listeners: listeners.map(({ name, tag, matches, min, ...own }) => ({
       name,
       tag,
       matches,
       min,
-      policy: policyOf([own.policy, policy], defaults, base, "broker", own.dependsOn),
+      policy: policyOf([own.policy, policy], defaults, base, base.consumersAsk, own.dependsOn),
     })),
   }));
 }

@@ -108,7 +108,7 @@ test("no look is older than the heartbeat before the one that tells of it", () =
     "PROBE_INTERVAL: is longer than PUBLISH_INTERVAL, which counts in its place",
   ]);
   expect(configOf({ PROBE_INTERVAL: "60" })).toMatchObject({
-    basePolicy: { intervalMs: 60_000, timeoutMs: 5_000, longestIntervalMs: Infinity },
+    basePolicy: { intervalMs: 60_000, timeoutMs: 5_000, longestIntervalMs: Infinity, consumersAsk: "broker" },
     warnings: [],
   });
   expect(configOf({ PUBLISH_INTERVAL: "5" })).toMatchObject({

@@ -45,6 +45,12 @@ test("what only statistics tell is looked at again after longer than they lag, u
   expect(pauseMs(500, undefined)).toBe(500);
 });
 
+test("what is counted has no statistics that lag, but a worker takes its time to come back", () => {
+  const pauseMs = (intervalMs: number) =>
+    policyOf([], {}, { ...BASE, intervalMs }, "passive", []).confirm.pauseMs;
+  expect([pauseMs(1_000), pauseMs(10_000)]).toEqual([1_000, 6_000]);
+});
+
 test("the splay is no longer than the interval, and the interval no longer than may be", () => {
   expect(policy([{ interval: 5_000, splay: 60_000 }]).splayMs).toBe(5_000);
   const capped = policyOf(

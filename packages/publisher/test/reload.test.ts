@@ -5,12 +5,12 @@ import { setImmediate } from "node:timers/promises";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import * as z from "zod";
+import { BASE } from "./watched.ts";
 import { parseTargets } from "../src/parse-file.ts";
 import { configReload } from "../src/reload.ts";
 import type { Targets } from "../src/targets.ts";
 
 const READ_EVERY_MS = 20;
-const BASE = { intervalMs: 10_000, timeoutMs: 5_000, longestIntervalMs: Infinity };
 
 interface File {
   readonly heartbeat: object;

@@ -5,7 +5,12 @@ import type { Target } from "../src/probe.ts";
 import { ofBelief, type Standing } from "../src/standing.ts";
 import type { WatchedTarget } from "../src/watch.ts";
 
-export const BASE = { intervalMs: 10_000, timeoutMs: 5_000, longestIntervalMs: Infinity };
+export const BASE = {
+  intervalMs: 10_000,
+  timeoutMs: 5_000,
+  longestIntervalMs: Infinity,
+  consumersAsk: "broker",
+} as const;
 
 /** The policy of a file that says nothing of it, for what is asked itself. */
 export const POLICY: Policy = policyOf([], {}, BASE, "component", []);
