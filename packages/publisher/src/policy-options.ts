@@ -123,13 +123,7 @@ export function policyOf(
 }
 
 function defaultPauseMs(ofAllMs: number | undefined, asks: Asks, intervalMs: number): number {
-  switch (asks) {
-    case "component":
-      return ofAllMs ?? PAUSE_MS;
-    case "broker":
-      return Math.max(ofAllMs ?? 0, STATISTICS_LAG_MS);
-    case "passive":
-      // A worker takes longer to come back than a server's port.
-      return ofAllMs ?? Math.min(intervalMs, STATISTICS_LAG_MS);
-  }
+  if (asks === "broker") return Math.max(ofAllMs ?? 0, STATISTICS_LAG_MS);
+  // A worker takes longer to come back than a server's port.
+  return ofAllMs ?? (asks === "passive" ? Math.min(intervalMs, STATISTICS_LAG_MS) : PAUSE_MS);
 }
