@@ -10,3 +10,4 @@ export { shovel } from "./probes/shovel.ts";
 export { queue } from "./probes/queue.ts";
 export { deadLetter } from "./probes/dead-letter.ts";
 export { tls } from "./probes/tls.ts";
+export { postgres } from "./probes/postgres.ts";
