@@ -41,20 +41,20 @@ const LEAST_LENGTH = 4;
 
 /** Authentication, ready, key, error, command complete, empty query, parse and bind complete, no data. */
 const KEPT: ReadonlySet<string> = new Set("RZKECI12n");
+const NOTICE = "N";
 /** Notice, parameter, notification, descriptions, rows, copied rows: they tell a probe nothing. */
-const PASSED_OVER: ReadonlySet<string> = new Set("NSATtDHdc");
+const PASSED_OVER: ReadonlySet<string> = new Set([NOTICE, ..."SATtDHdc"]);
 
 /** Cuts what a server sends into messages. Of those that tell nothing no byte is kept. Throws PostgresFault. */
 export function messageReader(): (chunk: Buffer) => Message[] {
   let readBytes = 0;
   let leftToPassOver = 0;
+  let hasAnswered = false;
   let pending: Buffer = Buffer.alloc(0);
 
   return (chunk) => {
     readBytes += chunk.length;
-    if (readBytes > MAX_READ_BYTES) {
-      throw new PostgresFault("answer_too_large", `the answer is larger than ${MAX_READ_BYTES} bytes`);
-    }
+    if (readBytes > MAX_READ_BYTES) throw tooLarge();
     const messages: Message[] = [];
     let rest = Buffer.concat([pending, chunk]);
     for (;;) {
@@ -63,12 +63,14 @@ export function messageReader(): (chunk: Buffer) => Message[] {
       rest = rest.subarray(passedOver);
       if (rest.length < HEADER_BYTES) break;
       const type = String.fromCharCode(rest.readUInt8(0));
-      const length = messageLength(type, rest.readUInt32BE(1));
+      const length = rest.readUInt32BE(1);
+      checkHeader(type, length, hasAnswered);
       if (PASSED_OVER.has(type)) {
         leftToPassOver = 1 + length;
         continue;
       }
       if (rest.length < 1 + length) break;
+      hasAnswered = true;
       messages.push({ type, bytes: rest.subarray(0, 1 + length) });
       rest = rest.subarray(1 + length);
     }
@@ -77,10 +79,18 @@ export function messageReader(): (chunk: Buffer) => Message[] {
   };
 }
 
-function messageLength(type: string, length: number): number {
-  const isKnown = PASSED_OVER.has(type) || (KEPT.has(type) && length <= MAX_MESSAGE_BYTES);
-  if (isKnown && length >= LEAST_LENGTH) return length;
-  throw new PostgresFault("protocol_error", "what answers does not speak PostgreSQL's protocol");
+/** Throws what is wrong with it. Before there is an answer, other protocols are to be told from this one. */
+function checkHeader(type: string, length: number, hasAnswered: boolean): void {
+  const isPassedOver = hasAnswered && PASSED_OVER.has(type);
+  const isKnown = isPassedOver || ((KEPT.has(type) || type === NOTICE) && length <= MAX_MESSAGE_BYTES);
+  if (!isKnown || length < LEAST_LENGTH) {
+    throw new PostgresFault("protocol_error", "what answers does not speak PostgreSQL's protocol");
+  }
+  if (length > MAX_READ_BYTES) throw tooLarge();
+}
+
+function tooLarge(): PostgresFault {
+  return new PostgresFault("answer_too_large", `the answer is larger than ${MAX_READ_BYTES} bytes`);
 }
 
 /** Which login a message of type R asks for; 0 is that none is needed any more. */

@@ -27,6 +27,8 @@ const DEFAULT_QUERY = "SELECT 1";
 /** Of whom no server should have heard. */
 const STRANGER = "pipeline-heartbeat";
 const DETAIL_LENGTH = 200;
+/** The highest code of a request for a login, that for SASL. */
+const LAST_LOGIN = 10;
 
 const options = z
   .strictObject({
@@ -96,9 +98,12 @@ async function greet(socket: net.Socket, signal: AbortSignal): Promise<void> {
   socket.write(startupMessage({ user: STRANGER }));
   const answer = await firstOf(socket, signal, (chunk) => read(chunk)[0]);
   if (answer.type === "E") throw refusalOf(answer);
-  if (answer.type !== "R") throw new PostgresFault("protocol_error", "the greeting was not answered");
+  const code = answer.type === "R" ? authenticationCode(answer) : undefined;
+  if (code === undefined || code > LAST_LOGIN) {
+    throw new PostgresFault("protocol_error", "the greeting was not answered");
+  }
   // Who is asked for a login may leave without a word, who is logged in may not.
-  await sayFarewell(socket, authenticationCode(answer) === 0 ? TERMINATE : undefined);
+  await sayFarewell(socket, code === 0 ? TERMINATE : undefined);
 }
 
 async function failure(
