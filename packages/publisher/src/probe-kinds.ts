@@ -11,3 +11,4 @@ export { queue } from "./probes/queue.ts";
 export { deadLetter } from "./probes/dead-letter.ts";
 export { tls } from "./probes/tls.ts";
 export { postgres } from "./probes/postgres.ts";
+export { disk } from "./probes/disk.ts";
