@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import type * as z from "zod";
-import type { Surroundings } from "../src/probe-kind.ts";
 import { postgres } from "../src/probes/postgres.ts";
+import { lookWith } from "./look-with.ts";
 import { silentPort } from "./silent-port.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postgres-test-"));
@@ -24,16 +25,14 @@ const both = [
   { who: "a user", given: USER },
 ];
 
-/** What one look finds; it may have left no connection behind. */
+/** What one look finds. */
 async function look(port: number, given: Given, withinMs = 2_000) {
-  const options = postgres.options.parse({ host: "127.0.0.1", port, ...given });
-  // It uses none of its surroundings.
-  return await postgres.start(options, {} as Surroundings)(AbortSignal.timeout(withinMs));
+  return await lookWith(postgres, { host: "127.0.0.1", port, ...given }, AbortSignal.timeout(withinMs));
 }
 
 type Answer = (socket: net.Socket, said: Buffer, turn: number) => void;
 
-/** Whatever it is told, it answers what it likes, or nothing. */
+/** Whatever it is told, it answers what it likes, or nothing. In the end no connection to it may be left. */
 async function peer(answer: Answer): Promise<number> {
   const server = net.createServer((socket) => {
     let turn = 0;
@@ -54,6 +53,13 @@ async function peer(answer: Answer): Promise<number> {
 /** Says these things one after the other, each in answer to something. */
 function says(...answers: readonly (string | Buffer)[]): Answer {
   return (socket, _said, turn) => void (answers[turn] !== undefined && socket.write(answers[turn]));
+}
+
+async function drip(socket: net.Socket, bytes: Buffer): Promise<void> {
+  for (const byte of bytes) {
+    socket.write(Buffer.from([byte]));
+    await setImmediate();
+  }
 }
 
 function message(type: string, ...parts: readonly (string | number)[]): Buffer {
@@ -197,12 +203,7 @@ describe("what answers a stranger", () => {
   });
 
   test("byte by byte is understood", async () => {
-    const port = await peer(async (socket) => {
-      for (const byte of login(3)) {
-        socket.write(Buffer.from([byte]));
-        await new Promise(setImmediate);
-      }
-    });
+    const port = await peer((socket) => void drip(socket, login(3)));
     expect(await look(port, STRANGER)).toMatchObject({ state: "up" });
   });
 
