@@ -7,8 +7,6 @@ export interface Places {
   readonly postgres: { readonly user: string; readonly passwordFile: string; readonly database: string };
   /** PEM, of the authority that has issued the certificates. */
   readonly caFile: string;
-  /** On a disk that has some room. */
-  readonly folder: string;
   readonly stalledAfterS: number;
 }
 
@@ -31,7 +29,7 @@ const HOST = "127.0.0.1";
 const MAX_DEPTH = 20_000;
 
 /** One component of each kind at least. @throws when there is a kind that the soak does not know */
-export function configurationOf({ ports, postgres, caFile, folder, stalledAfterS }: Places): Configuration {
+export function configurationOf({ ports, postgres, caFile, stalledAfterS }: Places): Configuration {
   const busy = QUEUES.filter(({ type }) => type !== "stream");
   const streams = QUEUES.filter(({ type }) => type === "stream");
   const byKind: Readonly<Record<keyof typeof kinds, readonly (Options & { readonly name: string })[]>> = {

@@ -52,18 +52,16 @@ async function run(signal: AbortSignal): Promise<Result> {
 }
 
 function inWords(result: Result, sabotage: Sabotage | undefined): string {
-  switch (result) {
-    case "no false alarm":
-      return "PASSED: failures were seen, and there was no false alarm";
-    case "false alarms":
-      return sabotage ? "FAILED: there were alarms that have nothing to do with the sabotage" : "FAILED";
-    case "nothing tested":
-      return "FAILED: no failure was seen that was not to be believed, so nothing was tested";
-    case "sabotage told":
-      return `as it should be: the sabotage (${sabotage}) of the worker on ${VICTIM} was told, and nothing else`;
-    case "sabotage not told":
-      return `FAILED: the sabotage (${sabotage}) of the worker on ${VICTIM} was not told`;
-  }
+  const deed = `the sabotage (${sabotage}) of the worker on ${VICTIM}`;
+  const others = sabotage ? ": there were alarms that have nothing to do with the sabotage" : "";
+  const words: Readonly<Record<Result, string>> = {
+    "no false alarm": "PASSED: failures were seen, and there was no false alarm",
+    "false alarms": `FAILED${others}`,
+    "nothing tested": "FAILED: no failure was seen that was not to be believed, so nothing was tested",
+    "sabotage told": `as it should be: ${deed} was told, and nothing else`,
+    "sabotage not told": `FAILED: ${deed} was not told`,
+  };
+  return words[result];
 }
 
 function readArguments(): { seconds: number; seed: number; sabotage: Sabotage | undefined } {

@@ -23,7 +23,9 @@ export interface RestlessOptions {
 export interface Restlessness {
   /** How often each action was done. */
   readonly counts: ReadonlyMap<string, number>;
-  /** Acts until then, by performance.now(). Rejects when something could not be done. */
+  /** What could not be done. */
+  readonly failed: readonly string[];
+  /** Acts until then, by performance.now(). */
   actUntil(untilMs: number): Promise<void>;
   /** From now on leaves this subject alone, and whatever would make anybody forget what becomes of it. */
   spare(subject: string): void;
@@ -33,16 +35,19 @@ export interface Restlessness {
 export function restlessness({ pipeline, books, health, seed, tell, signal }: RestlessOptions): Restlessness {
   const random = seededRandom(seed);
   const counts = new Map<string, number>();
+  const failed: string[] = [];
   /** When each subject and each action may be taken again, by performance.now(). */
   const restsUntilMs = new Map<string, number>();
   let actions = [...partActions(pipeline), ...serviceActions()];
   let bag: Action[] = random.shuffled(actions);
-  const wait = async (ms: number) => void (await sleep(ms, undefined, { signal }));
+  const wait = (ms: number) => sleep(ms, undefined, { signal });
+
+  function isRested({ name, subject }: Action): boolean {
+    return [`action ${name}`, subject].every((key) => (restsUntilMs.get(key) ?? 0) <= performance.now());
+  }
 
   /** Each comes once before any comes twice, as far as they have rested. */
   function draw(): Action | undefined {
-    const isRested = ({ name, subject }: Action) =>
-      [`action ${name}`, subject].every((key) => (restsUntilMs.get(key) ?? 0) <= performance.now());
     const drawn = bag.find(isRested) ?? actions.find(isRested);
     bag = bag.filter((action) => action !== drawn);
     if (bag.length === 0) bag = random.shuffled(actions);
@@ -54,17 +59,26 @@ export function restlessness({ pipeline, books, health, seed, tell, signal }: Re
     books.did(`${name}: ${subject}`);
     tell(`${name}: ${subject}`);
     counts.set(name, (counts.get(name) ?? 0) + 1);
-    await action.make({ pipeline, books, health, random: by, wait });
+    try {
+      await action.make({ pipeline, books, health, random: by, wait });
+    } catch (error) {
+      signal.throwIfAborted();
+      // It may be half done. Whatever comes of that is told, and this stands beside it.
+      books.did(`which failed: ${String(error)}`);
+      tell(`  which failed: ${String(error)}`);
+      failed.push(`${name}: ${subject}: ${String(error)}`);
+    }
     restsUntilMs.set(subject, performance.now() + SUBJECT_RESTS_MS);
     restsUntilMs.set(`action ${name}`, performance.now() + restMs);
   }
 
   return {
     counts,
+    failed,
     async actUntil(untilMs) {
       while (performance.now() < untilMs && !signal.aborted) {
         const action = draw();
-        // What an action does not depend on how many numbers the others have taken.
+        // Of its own, so that it is the same however many numbers the others have taken.
         const by = seededRandom(Math.floor(random.between(0, 2 ** 31)));
         if (action) await act(action, by);
         await wait(

@@ -36,9 +36,9 @@ export interface Uncovered {
 export function uncovered(kind: Sabotage, alarms: readonly FalseAlarm[]): Uncovered {
   const { about, what } = SYMPTOMS[kind];
   const symptoms = alarms.filter((alarm) => alarm.about === about && alarm.what === what);
-  const known = [`queue:${workOn(VICTIM)}`, `service:${workerOf(VICTIM)}`];
+  const known = new Set([`queue:${workOn(VICTIM)}`, `service:${workerOf(VICTIM)}`]);
   return {
     isNoticed: ["heartbeat", "/health"].every((where) => symptoms.some((alarm) => alarm.where === where)),
-    others: alarms.filter((alarm) => !known.includes(alarm.about)),
+    others: alarms.filter((alarm) => !known.has(alarm.about)),
   };
 }

@@ -106,7 +106,7 @@ const ADDED = "added";
 function fileActions(): Action[] {
   let isAdded = false;
   const now = ({ heartbeat }: Configuration): Configuration => {
-    const [model] = heartbeat.components.filter(({ probe }) => probe === "tcp");
+    const model = heartbeat.components.find(({ probe }) => probe === "tcp");
     const added = isAdded && model ? [{ ...model, name: ADDED }] : [];
     return { heartbeat: { ...heartbeat, components: [...heartbeat.components, ...added] } };
   };

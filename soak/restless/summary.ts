@@ -19,6 +19,7 @@ export function summary({ books, restless, failures, pipeline }: Outcome): strin
     "",
     "what was done                                           times",
     ...counted(restless.counts),
+    ...restless.failed.map((problem) => `  COULD NOT BE DONE  ${problem}`),
     "",
     "failures that were seen, and rightly not believed       times",
     ...counted(failures),

@@ -51,20 +51,6 @@ export function workerProcess({ name, queue, url, guard }: WorkerOptions): Worke
     return child;
   }
 
-  async function told(child: ChildProcess, report: Report): Promise<void> {
-    const signal = AbortSignal.timeout(REPORT_WITHIN_MS);
-    for (;;) {
-      const [message]: unknown[] = await once(child, "message", { signal });
-      if (message === report) return;
-    }
-  }
-
-  async function order(child: ChildProcess, what: Order): Promise<void> {
-    const done = told(child, "consuming");
-    child.send(what);
-    await done;
-  }
-
   async function ended(signal: NodeJS.Signals): Promise<void> {
     const ending = current;
     current = undefined;
@@ -94,4 +80,19 @@ export function workerProcess({ name, queue, url, guard }: WorkerOptions): Worke
     stop: () => void current?.kill("SIGSTOP"),
     kill: () => ended("SIGKILL"),
   };
+}
+
+async function order(child: ChildProcess, what: Order): Promise<void> {
+  const done = told(child, "consuming");
+  child.send(what);
+  await done;
+}
+
+/** Resolves when it says so. */
+async function told(child: ChildProcess, report: Report): Promise<void> {
+  const signal = AbortSignal.timeout(REPORT_WITHIN_MS);
+  for (;;) {
+    const [message]: unknown[] = await once(child, "message", { signal });
+    if (message === report) return;
+  }
 }
