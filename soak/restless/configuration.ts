@@ -7,6 +7,8 @@ export interface Places {
   readonly postgres: { readonly user: string; readonly passwordFile: string; readonly database: string };
   /** PEM, of the authority that has issued the certificates. */
   readonly caFile: string;
+  /** On a disk that has some room. */
+  readonly folder: string;
   readonly stalledAfterS: number;
 }
 
@@ -29,7 +31,7 @@ const HOST = "127.0.0.1";
 const MAX_DEPTH = 20_000;
 
 /** One component of each kind at least. @throws when there is a kind that the soak does not know */
-export function configurationOf({ ports, postgres, caFile, stalledAfterS }: Places): Configuration {
+export function configurationOf({ ports, postgres, caFile, folder, stalledAfterS }: Places): Configuration {
   const busy = QUEUES.filter(({ type }) => type !== "stream");
   const streams = QUEUES.filter(({ type }) => type === "stream");
   const byKind: Readonly<Record<keyof typeof kinds, readonly (Options & { readonly name: string })[]>> = {
@@ -79,6 +81,7 @@ export function configurationOf({ ports, postgres, caFile, stalledAfterS }: Plac
       },
     ],
     broker: [{ name: "broker" }],
+    disk: [{ name: "scratch", path: folder, freeBytes: "1 MB" }],
   };
   const uncovered = Object.keys(kinds).filter((kind) => !Object.hasOwn(byKind, kind));
   if (uncovered.length > 0) throw new Error(`the restless soak has no component of ${uncovered.join(", ")}`);

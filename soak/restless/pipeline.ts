@@ -107,6 +107,7 @@ export async function startPipeline(
     ports: { tcp, http, tls, grpc, redis: cache.address.port, postgres: postgres.port },
     postgres: { user, passwordFile, database },
     caFile: authority.certPath,
+    folder: folder.path,
     stalledAfterS: timing.stalledAfterS,
   });
   const configPath = join(folder.path, "publisher_config.json");
