@@ -18,7 +18,12 @@ export function partActions({ workers, peers }: Pipeline): Action[] {
         name: "worker redeployed",
         subject: worker.name,
         restMs: 0,
-        make: ({ random }) => worker.redeploy(random.between(...WORKER_AWAY_MS)),
+        async make({ books, random }) {
+          const goneMs = random.between(...WORKER_AWAY_MS);
+          await worker.redeploy(goneMs);
+          // Whether it was harmless can be told only by when it was back.
+          books.did(`${worker.name} consumes again, after ${(goneMs / 1000).toFixed(1)} s`);
+        },
       },
       {
         name: "worker's channel reopened",

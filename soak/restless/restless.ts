@@ -48,7 +48,7 @@ export function restlessness({ pipeline, books, health, seed, tell, signal }: Re
 
   /** Each comes once before any comes twice, as far as they have rested. */
   function draw(): Action | undefined {
-    const drawn = bag.find(isRested) ?? actions.find(isRested);
+    const drawn = bag.find(isRested) ?? random.shuffled(actions).find(isRested);
     bag = bag.filter((action) => action !== drawn);
     if (bag.length === 0) bag = random.shuffled(actions);
     return drawn;

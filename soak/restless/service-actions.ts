@@ -72,7 +72,8 @@ export function serviceActions(): Action[] {
     {
       name: "publisher restarted",
       subject: "publisher",
-      restMs: 2 * MINUTE_MS,
+      // Between two starts it has to live for longer than the looks that count for flapping.
+      restMs: 8 * MINUTE_MS,
       isForgetful: true,
       async make({ pipeline: { publisher }, books, random, wait }) {
         const disturbance = books.disturb("the publisher is started");
