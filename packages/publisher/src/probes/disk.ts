@@ -128,8 +128,6 @@ function bytes() {
     .pipe(z.number(expected).min(1, expected).max(Number.MAX_SAFE_INTEGER, expected));
 }
 
-
-
 function bytesOf(text: string): number {
   const [, number, unit = "B"] = BYTES.exec(text) ?? [];
   const decimal = UNITS.findIndex((each) => each.toLowerCase() === unit.toLowerCase());
