@@ -1,18 +1,15 @@
-import { existsSync, mkdtempSync, realpathSync, rmSync, statfsSync, symlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type * as z from "zod";
-import type { Surroundings } from "../src/probe-kind.ts";
 import { disk, judged } from "../src/probes/disk.ts";
+import { lookWith } from "./look-with.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "disk-test-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What one look finds; it uses none of its surroundings. */
-async function look(given: z.input<typeof disk.options>, signal = AbortSignal.timeout(2_000)) {
-  return await disk.start(disk.options.parse(given), {} as Surroundings)(signal);
-}
+const look = (given: z.input<typeof disk.options>, signal?: AbortSignal) => lookWith(disk, given, signal);
 
 const GIB = 1024 ** 3;
 const free = statfsSync(folder);

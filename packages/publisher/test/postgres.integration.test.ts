@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import type * as z from "zod";
 import { type Authority, type Certificate, createAuthority } from "../../../test/certificates.ts";
 import { type PostgresServer, startPostgres } from "../../../test/servers/postgres.ts";
-import type { Surroundings } from "../src/probe-kind.ts";
 import { postgres } from "../src/probes/postgres.ts";
+import { lookWith } from "./look-with.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postgres-test-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -57,9 +57,7 @@ type Given = Omit<z.input<typeof postgres.options>, "host">;
 
 /** What one look at it finds. */
 async function look(given: Given, { port } = server, signal = AbortSignal.timeout(5_000)) {
-  const options = postgres.options.parse({ host: "localhost", port, ...given });
-  // It uses none of its surroundings.
-  return await postgres.start(options, {} as Surroundings)(signal);
+  return await lookWith(postgres, { host: "localhost", port, ...given }, signal);
 }
 
 function fileWith(name: string, text: string): string {

@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import type * as z from "zod";
-import type { Surroundings } from "../src/probe-kind.ts";
 import { postgres } from "../src/probes/postgres.ts";
+import { lookWith } from "./look-with.ts";
 import { silentPort } from "./silent-port.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postgres-test-"));
@@ -24,16 +25,14 @@ const both = [
   { who: "a user", given: USER },
 ];
 
-/** What one look finds; it may have left no connection behind. */
+/** What one look finds. */
 async function look(port: number, given: Given, withinMs = 2_000) {
-  const options = postgres.options.parse({ host: "127.0.0.1", port, ...given });
-  // It uses none of its surroundings.
-  return await postgres.start(options, {} as Surroundings)(AbortSignal.timeout(withinMs));
+  return await lookWith(postgres, { host: "127.0.0.1", port, ...given }, AbortSignal.timeout(withinMs));
 }
 
 type Answer = (socket: net.Socket, said: Buffer, turn: number) => void;
 
-/** Whatever it is told, it answers what it likes, or nothing. */
+/** Whatever it is told, it answers what it likes, or nothing. In the end no connection to it may be left. */
 async function peer(answer: Answer): Promise<number> {
   const server = net.createServer((socket) => {
     let turn = 0;
@@ -54,6 +53,13 @@ async function peer(answer: Answer): Promise<number> {
 /** Says these things one after the other, each in answer to something. */
 function says(...answers: readonly (string | Buffer)[]): Answer {
   return (socket, _said, turn) => void (answers[turn] !== undefined && socket.write(answers[turn]));
+}
+
+async function drip(socket: net.Socket, bytes: Buffer): Promise<void> {
+  for (const byte of bytes) {
+    socket.write(Buffer.from([byte]));
+    await setImmediate();
+  }
 }
 
 function message(type: string, ...parts: readonly (string | number)[]): Buffer {
@@ -188,21 +194,22 @@ describe("what answers a stranger", () => {
     { what: "it wants SCRAM", answer: login(10, "SCRAM-SHA-256\0\0") },
     { what: "there is no such user", answer: refusal("28000", 'role "x" does not exist') },
     { what: "nobody may come from there", answer: refusal("28000", "no pg_hba.conf entry") },
-    { what: "there is no such database", answer: refusal("3D000", 'database "x" does not exist') },
-    { what: "the pooler has no such database", answer: refusal("08P01", "no such database: x") },
-    { what: "the pooler has no such user", answer: refusal("08P01", "no such user: x") },
     { what: "it has a notice first", answer: Buffer.concat([message("N", "SNOTICE\0\0"), login(3)]) },
   ])("that $what is up", async ({ answer }) => {
     expect(await look(await peer(says(answer)), STRANGER)).toMatchObject({ state: "up" });
   });
 
+  test.each([
+    { code: "3D000", words: 'database "x" does not exist' },
+    { code: "08P01", words: "no such database: x" },
+    { code: "08P01", words: "no such user: x" },
+  ])("with $code and '$words' is a pooler, and tells nothing of what is behind", async ({ code, words }) => {
+    const seen = await look(await peer(says(refusal(code, words))), STRANGER);
+    expect(seen).toMatchObject({ state: "unknown", reason: "unexpected_answer" });
+  });
+
   test("byte by byte is understood", async () => {
-    const port = await peer(async (socket) => {
-      for (const byte of login(3)) {
-        socket.write(Buffer.from([byte]));
-        await new Promise(setImmediate);
-      }
-    });
+    const port = await peer((socket) => void drip(socket, login(3)));
     expect(await look(port, STRANGER)).toMatchObject({ state: "up" });
   });
 
@@ -225,6 +232,11 @@ describe("what answers a user", () => {
     { what: "with nothing done", answer: READY, reason: "unexpected_answer" },
     { what: "with a message of another turn", answer: login(0), reason: "protocol_error" },
     { what: "by asking for data", answer: message("G", 0), reason: "protocol_error" },
+    {
+      what: "of a pooler without such a database",
+      answer: refusal("08P01", "no such database: x"),
+      reason: "unexpected_answer",
+    },
     { what: "by leaving", answer: refusal("57P01", "terminating connection"), reason: "not_ready" },
     { what: "that it took too long", answer: refusal("57014", "canceling statement"), reason: "timeout" },
   ])("the query $what is down", async ({ answer, reason }) => {

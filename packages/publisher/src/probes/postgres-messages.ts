@@ -43,7 +43,7 @@ const LEAST_LENGTH = 4;
 const KEPT: ReadonlySet<string> = new Set("RZKECI12n");
 const NOTICE = "N";
 /** Notice, parameter, notification, descriptions, rows, copied rows: they tell a probe nothing. */
-const PASSED_OVER: ReadonlySet<string> = new Set([NOTICE, ..."SATtDHdc"]);
+const PASSED_OVER: ReadonlySet<string> = new Set(`${NOTICE}SATtDHdc`);
 
 /** Cuts what a server sends into messages. Of those that tell nothing no byte is kept. Throws PostgresFault. */
 export function messageReader(): (chunk: Buffer) => Message[] {
