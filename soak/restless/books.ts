@@ -9,7 +9,7 @@ import {
 } from "./judge.ts";
 
 /** Something that the soak did to the pipeline. */
-export interface Deed {
+interface Deed {
   readonly atMs: number;
   readonly what: string;
 }

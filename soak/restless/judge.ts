@@ -33,7 +33,7 @@ export interface Answer {
   readonly said: readonly Said[];
 }
 
-export interface Alarm {
+interface Alarm {
   /** A component's key, or `/health` as a whole. */
   readonly about: string;
   readonly what: string;
