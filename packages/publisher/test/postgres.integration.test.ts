@@ -194,6 +194,15 @@ describe("a postgres", () => {
     expect((await news()).filter((line) => !/ LOG: {2}connection (received|auth)/.test(line))).toEqual([]);
   });
 
+  test("is taken leave of when the query fails, too", async () => {
+    const own = await ownServer();
+    expect(await look({ ...probe, query: "SELECT 1 FROM nowhere" }, own)).toMatchObject({ state: "down" });
+    const left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'probe'";
+    await expect.poll(() => own.ask(left)).toBe("0");
+    expect(await own.log()).toContain('relation "nowhere" does not exist');
+    expect(await own.log()).not.toMatch(/unexpected EOF|reset by peer/);
+  });
+
   test("is asked for what is configured, whatever the environment says", async () => {
     for (const [name, value] of Object.entries({
       PGHOST: "nowhere.invalid",
