@@ -36,11 +36,16 @@ export function documentedReasons(): string[] {
   return [...list.matchAll(/`(\w+)`/g)].map(([, reason = ""]) => reason);
 }
 
-/** The paths of all that a JSON value holds, each once, in the same notation. */
+/**
+ * The paths of all that a JSON value holds, each once, in the same notation. What was measured has names of its own, so all
+ * of it is one, `values.*`.
+ */
 export function fieldsOf(json: unknown, path = ""): string[] {
   if (Array.isArray(json)) return [...new Set(json.flatMap((one) => fieldsOf(one, `${path}[]`)))];
   if (typeof json !== "object" || json === null) return [path];
-  return Object.entries(json).flatMap(([key, value]) =>
-    fieldsOf(value, path === "" ? key : `${path}.${key}`),
+  const isMeasured = path.endsWith(".values");
+  const fields = Object.entries(json).flatMap(([key, value]) =>
+    fieldsOf(value, isMeasured ? `${path}.*` : path === "" ? key : `${path}.${key}`),
   );
+  return [...new Set(fields)];
 }

@@ -24,7 +24,17 @@ const privateKey = generateKeyPairSync("ed25519")
 
 /** In all names that must not leave. */
 const MARK = "hunter2";
-const NAMES = ["sda-closed", "sda-silent", "sda-unknown", "sda-broadcast", "inbox", "sda-ingest", "archived"];
+const NAMES = [
+  "sda-closed",
+  "sda-silent",
+  "sda-unknown",
+  "sda-broadcast",
+  "sda-child",
+  "sda-web",
+  "inbox",
+  "sda-ingest",
+  "archived",
+];
 
 /** What stands in no byte, whatever went wrong: words of errors, addresses and URLs. */
 const ERROR_WORDS = ["ECONN", "EACCES", "getaddrinfo", "NOTFOUND", "AGAIN", "Error", "certificate"];
@@ -40,7 +50,14 @@ async function targetsFile(): Promise<string> {
   ];
   const listeners = [{ tag: `^${MARK}`, name: "sda-ingest" }];
   const rmq_consumers = [{ queue: "inbox", listeners }, { queue: "archived" }];
-  return temporaryFile("publisher_config.json", JSON.stringify({ heartbeat: { hosts, rmq_consumers } }));
+  const { host, managementPort } = inject("rabbitmq");
+  const components = [
+    // Of a component that only warns, of one that is unknown because of another, and of values.
+    { name: "sda-child", probe: "tcp", host: MARK, port: 1, dependsOn: "sda-closed", severity: "warn" },
+    { name: "sda-web", probe: "http", url: `http://${host}:${managementPort}/#${MARK}` },
+  ];
+  const heartbeat = { hosts, rmq_consumers, components };
+  return temporaryFile("publisher_config.json", JSON.stringify({ heartbeat }));
 }
 
 type Env = Record<string, string>;

@@ -6,8 +6,10 @@ import * as kinds from "./probe-kinds.ts";
 import { port, text, whole } from "./probes/options.ts";
 import { parseTagPattern } from "./tag-pattern.ts";
 
-/** All kinds of probes, by their names in the file. */
-export const probeKinds: ReadonlyMap<string, ProbeKind> = new Map(Object.entries<ProbeKind>(kinds));
+/** All kinds of probes, by their names in the file, in the order of these. */
+export const probeKinds: ReadonlyMap<string, ProbeKind> = new Map(
+  Object.entries<ProbeKind>(kinds).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+);
 
 /**
  * The schema of publisher_config.json. In what upstream knows, hosts and rmq_consumers, `object` says what becomes of

@@ -74,7 +74,6 @@ export const REASONS = [
   "probe_failed",
   // The broker and its queues.
   "broker_not_connected",
-  "broker_restarted",
   "queue_missing",
   "queue_locked",
   "queue_refused",

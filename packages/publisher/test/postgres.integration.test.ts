@@ -35,6 +35,8 @@ const STATEMENTS = [
   "CREATE DATABASE probe OWNER probe",
 ];
 
+const LONG_ANSWER = "SELECT repeat('x', 1000) FROM generate_series(1, 10000)";
+
 let authority: Authority;
 let stranger: Authority;
 let certified: Certificate;
@@ -162,8 +164,10 @@ describe("a postgres", () => {
   });
 
   test("that answers at too great a length is down", async () => {
-    const query = "SELECT repeat('x', 1000) FROM generate_series(1, 10000)";
-    expect(await look({ ...probe, query })).toMatchObject({ state: "down", reason: "answer_too_large" });
+    expect(await look({ ...probe, query: LONG_ANSWER })).toMatchObject({
+      state: "down",
+      reason: "answer_too_large",
+    });
   });
 
   test("whose query goes on is down when the signal says so, and gives the query up", async () => {
@@ -192,6 +196,15 @@ describe("a postgres", () => {
     const news = async () => (await own.log()).slice(atStart).trim().split("\n");
     await expect.poll(async () => (await news()).filter((line) => line.includes("received"))).toHaveLength(3);
     expect((await news()).filter((line) => !/ LOG: {2}connection (received|auth)/.test(line))).toEqual([]);
+  });
+
+  test.each(["SELECT 1 FROM nowhere", LONG_ANSWER])("is taken leave of after %s, too", async (query) => {
+    const own = await ownServer();
+    expect(await look({ ...probe, query }, own)).toMatchObject({ state: "down" });
+    const left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'probe'";
+    await expect.poll(() => own.ask(left)).toBe("0");
+    expect(await own.log()).toContain("connection authorized: user=probe");
+    expect(await own.log()).not.toMatch(/unexpected EOF|reset by peer|could not/);
   });
 
   test("is asked for what is configured, whatever the environment says", async () => {

@@ -194,12 +194,18 @@ describe("what answers a stranger", () => {
     { what: "it wants SCRAM", answer: login(10, "SCRAM-SHA-256\0\0") },
     { what: "there is no such user", answer: refusal("28000", 'role "x" does not exist') },
     { what: "nobody may come from there", answer: refusal("28000", "no pg_hba.conf entry") },
-    { what: "there is no such database", answer: refusal("3D000", 'database "x" does not exist') },
-    { what: "the pooler has no such database", answer: refusal("08P01", "no such database: x") },
-    { what: "the pooler has no such user", answer: refusal("08P01", "no such user: x") },
     { what: "it has a notice first", answer: Buffer.concat([message("N", "SNOTICE\0\0"), login(3)]) },
   ])("that $what is up", async ({ answer }) => {
     expect(await look(await peer(says(answer)), STRANGER)).toMatchObject({ state: "up" });
+  });
+
+  test.each([
+    { code: "3D000", words: 'database "x" does not exist' },
+    { code: "08P01", words: "no such database: x" },
+    { code: "08P01", words: "no such user: x" },
+  ])("with $code and '$words' is a pooler, and tells nothing of what is behind", async ({ code, words }) => {
+    const seen = await look(await peer(says(refusal(code, words))), STRANGER);
+    expect(seen).toMatchObject({ state: "unknown", reason: "unexpected_answer" });
   });
 
   test("byte by byte is understood", async () => {
@@ -226,6 +232,11 @@ describe("what answers a user", () => {
     { what: "with nothing done", answer: READY, reason: "unexpected_answer" },
     { what: "with a message of another turn", answer: login(0), reason: "protocol_error" },
     { what: "by asking for data", answer: message("G", 0), reason: "protocol_error" },
+    {
+      what: "of a pooler without such a database",
+      answer: refusal("08P01", "no such database: x"),
+      reason: "unexpected_answer",
+    },
     { what: "by leaving", answer: refusal("57P01", "terminating connection"), reason: "not_ready" },
     { what: "that it took too long", answer: refusal("57014", "canceling statement"), reason: "timeout" },
   ])("the query $what is down", async ({ answer, reason }) => {

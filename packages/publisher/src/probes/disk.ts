@@ -9,8 +9,8 @@ import { filePath } from "./options.ts";
 import { inTime, sharedQuestion } from "./shared-question.ts";
 import { timed } from "./timed.ts";
 
-/** A file system that hangs, as of a server that is gone, holds one of Node's four threads; two are left for the rest. */
-const MAX_AT_ONCE = 2;
+/** A file system that hangs, as of a server that is gone, holds one of the threads on which names are looked up, too. */
+const MAX_AT_ONCE = 8;
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 const BINARY_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 const BYTES = /^(\d{1,15}(?:\.\d{1,9})?) ?([kKMGTP]?B|[KMGTP]iB)?$/;

@@ -31,18 +31,20 @@ export function host() {
 
 export function port() {
   const expected = "expected a port, 1 to 65535";
-  return z
-    .union([z.string().regex(/^\d+$/, expected), z.number()], expected)
-    .transform(Number)
-    .pipe(z.int(expected).min(1, expected).max(65_535, expected));
+  return z.union([z.string().regex(PORT, expected), whole(1, 65_535, expected)], expected).transform(Number);
 }
+
+const PORT = /^0*([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/;
 
 export function filePath() {
   return text().regex(/^\//, "expected an absolute path");
 }
 
-export function whole(least: number, most: number) {
-  const expected = `expected a whole number, ${least} to ${most}`;
+export function whole(
+  least: number,
+  most: number,
+  expected = `expected a whole number, ${least} to ${most}`,
+) {
   return z.int(expected).min(least, expected).max(most, expected);
 }
 

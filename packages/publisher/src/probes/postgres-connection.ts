@@ -61,13 +61,15 @@ export function closedEarly(): PostgresFault {
 }
 
 /**
- * Ends a connection with a last message. What the server still sends is read, because a connection that is closed over
- * unread bytes is reset, and a server's log complains of that.
+ * Ends a connection, with a last message upon which the server closes it, or without a word. What the server still sends
+ * is read: a connection that is closed over unread bytes is reset, and a server's log complains of that.
  */
 export async function sayFarewell(socket: net.Socket, last: Buffer | undefined): Promise<void> {
   if (!socket.destroyed) {
+    socket.resume();
+    // No end comes with a message: a pooler passes on no request to cancel of somebody who has left.
     if (last) socket.write(last);
-    socket.resume().end();
+    else socket.end();
     await once(socket, "close", { signal: AbortSignal.timeout(FAREWELL_MS) }).catch(() => {});
   }
   socket.destroy();

@@ -1,7 +1,7 @@
 import type net from "node:net";
 import { Duplex } from "node:stream";
 import type { Endpoint } from "@pipeline-heartbeat/shared/connection-problem.ts";
-import { Client, type QueryResult } from "pg";
+import type { Client, QueryResult } from "pg";
 import { closedEarly, connectPostgres, sayFarewell } from "./postgres-connection.ts";
 import {
   authenticationCode,
@@ -50,7 +50,7 @@ export async function askPostgres(
   const abort = () => wall.stream.destroy(new Error("aborted"));
   signal.addEventListener("abort", abort);
   try {
-    const client = clientOn(wall.stream, login);
+    const client = await clientOn(wall.stream, login);
     await client.connect();
     await client.query(`BEGIN READ ONLY; SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}`);
     // The extended protocol takes one statement only: a second one could leave the transaction first.
@@ -71,7 +71,9 @@ function requireAnswer({ command }: QueryResult): void {
 }
 
 /** Every setting that pg would else look for in variables such as PGPASSWORD, or in ~/.pgpass, is given. */
-function clientOn(stream: Duplex, { user, password, database }: Login): Client {
+async function clientOn(stream: Duplex, { user, password, database }: Login): Promise<Client> {
+  // It costs several megabytes of memory, which only those who look at a PostgreSQL shall pay.
+  const { Client } = await import("pg");
   const client = new Client({
     stream: () => stream,
     host: "wall",
