@@ -20,7 +20,7 @@ export interface Action {
   readonly subject: string;
   /** Between two of it, whatever the subject; 0 where the subject's own rest is enough. */
   readonly restMs: number;
-  /** It also takes from what is watched for a sabotage: the broker's or the publisher's memory of it. */
+  /** The broker or the publisher forgets by it how long something has gone on: not after a sabotage. */
   readonly isForgetful?: boolean;
   make(acting: Acting): Promise<void>;
 }

@@ -68,18 +68,7 @@ export async function startPipeline(
   releases.defer(() => third.close());
   await makeBrokerObjects(rabbitmq.address, third);
 
-  const { redisServer } = await findOrInstall(say);
-  const cache = await startLocalRedis(redisServer, signal);
-  releases.defer(cache.stop);
-  const { user, password, database } = POSTGRES_LOGIN;
-  const postgres = await startPostgres({
-    access: [`host ${database} ${user} 127.0.0.1/32 scram-sha-256`],
-    statements: [`CREATE ROLE ${user} LOGIN PASSWORD '${password}';`],
-  });
-  releases.defer(postgres.stop);
-  const passwordFile = join(folder.path, "postgres-password");
-  writeFileSync(passwordFile, password, { mode: 0o600 });
-
+  const databases = await startDatabases(folder.path, say, releases, signal);
   const authority = createAuthority(folder.path, { name: "authority" });
   const [tcp = 0, http = 0, tls = 0, grpc = 0, ...httpPorts] = await freePorts(6);
   const peers = [
@@ -91,21 +80,10 @@ export async function startPipeline(
   releases.defer(() => Promise.all(peers.map((peer) => peer.stop())).then(() => {}));
   await Promise.all(peers.map((peer) => peer.start()));
 
-  const workers = QUEUES.map(({ name }) =>
-    workerProcess({
-      name: workerOf(name),
-      queue: name,
-      url: amqpUrl(rabbitmq.address),
-      guard: folder.guard,
-    }),
-  );
-  releases.defer(() => Promise.all(workers.map((worker) => worker.kill())).then(() => {}));
-  // Not all at once: a process takes a good part of a second to start.
-  for (const worker of workers) await worker.start();
-
+  const workers = await startWorkers(amqpUrl(rabbitmq.address), folder.guard, releases);
   const configuration = configurationOf({
-    ports: { tcp, http, tls, grpc, redis: cache.address.port, postgres: postgres.port },
-    postgres: { user, passwordFile, database },
+    ports: { tcp, http, tls, grpc, redis: databases.redisPort, postgres: databases.postgresPort },
+    postgres: databases.login,
     caFile: authority.certPath,
     folder: folder.path,
     stalledAfterS: timing.stalledAfterS,
@@ -181,4 +159,40 @@ function copyOf(role: "publisher" | "subscriber", folder: string): string {
   const copy = join(folder, `${role}.mjs`);
   copyFileSync(fileURLToPath(new URL(`../../packages/${role}/dist/main.js`, import.meta.url)), copy);
   return copy;
+}
+
+/** What is looked at, and nobody else needs. */
+async function startDatabases(
+  folder: string,
+  say: (line: string) => void,
+  releases: AsyncDisposableStack,
+  signal: AbortSignal,
+) {
+  const { redisServer } = await findOrInstall(say);
+  const redis = await startLocalRedis(redisServer, signal);
+  releases.defer(redis.stop);
+  const { user, password, database } = POSTGRES_LOGIN;
+  const postgres = await startPostgres({
+    access: [`host ${database} ${user} 127.0.0.1/32 scram-sha-256`],
+    statements: [`CREATE ROLE ${user} LOGIN PASSWORD '${password}';`],
+  });
+  releases.defer(postgres.stop);
+  const passwordFile = join(folder, "postgres-password");
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  const login = { user, passwordFile, database };
+  return { redisPort: redis.address.port, postgresPort: postgres.port, login };
+}
+
+async function startWorkers(
+  url: string,
+  guard: (pid: number) => void,
+  releases: AsyncDisposableStack,
+): Promise<Worker[]> {
+  const workers = QUEUES.map(({ name: queue }) =>
+    workerProcess({ name: workerOf(queue), queue, url, guard }),
+  );
+  releases.defer(() => Promise.all(workers.map((worker) => worker.kill())).then(() => {}));
+  // Not all at once: a process takes a good part of a second to start.
+  for (const worker of workers) await worker.start();
+  return workers;
 }
