@@ -9,7 +9,8 @@ const COUNTED_OVER_MS = 10 * 60_000;
 /**
  * Tells whether what the broker says just now is to be passed over, because it is being restarted, which the loss of our
  * own connection shows. Nobody is told anything meanwhile: the heartbeats go by this broker. `connectedAtMs` changes with
- * each connect, and is undefined while there is no connection; `nowMs` is a monotonic clock.
+ * each connect, and is undefined while there is no connection; `nowMs` is a monotonic clock. To be asked every second or so: a
+ * loss, or a connect, counts as of when it is asked.
  */
 export function brokerRestart() {
   let lastConnect: number | undefined;

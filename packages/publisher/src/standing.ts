@@ -29,7 +29,8 @@ export interface Parent extends ComponentName {
 /**
  * A child of a parent that is down is unknown because of the root of it all, so that the root is named once. While a
  * parent is just being looked at again, a child that has begun to fail with it waits for the outcome: it is unknown, not
- * down. `before` is how the child stood: what it is now began no earlier than what it was.
+ * down. When the parent is back, what the child's last look says is from before, so it waits for the next one. `before` is how
+ * the child stood: what it is now began no earlier than what it was.
  */
 export function standing(
   belief: Belief,
@@ -45,6 +46,10 @@ export function standing(
   const doubtful = parents.find(({ doubtfulSinceMs = Infinity }) => doubtfulSinceMs <= belief.sinceMs);
   if (doubtful && belief.state === "down") {
     return unknown(doubtful, nameOf(doubtful), "parent_unconfirmed", belief.sinceMs, before);
+  }
+  const back = parents.find(({ sinceMs }) => belief.observedAtMs < sinceMs);
+  if (back && before?.because && belief.state === "down") {
+    return unknown(back, before.because, "parent_unconfirmed", before.sinceMs, before);
   }
   return { ...ofBelief(belief), sinceMs: ownSinceMs(belief, before, nowMs) };
 }
