@@ -1,3 +1,5 @@
+import type { Observation, Reason } from "./probe.ts";
+
 /** From the loss of the connection on; whatever goes on for longer is no restart. */
 const LONGEST_RESTART_MS = 30_000;
 /** RabbitMQ's statistics are empty or wrong for about this long after it is back. */
@@ -5,6 +7,14 @@ const SETTLING_MS = 10_000;
 /** More of them in so long are no restarts but a fault. */
 const MAX_RESTARTS = 3;
 const COUNTED_OVER_MS = 10 * 60_000;
+
+/** What the broker sees to by itself once it is back. */
+const SETTLING: ReadonlySet<Reason> = new Set(["link_missing", "link_not_running", "queue_failed"]);
+
+/** Whether a failure is what a restart looks like; a consumer that is missing is none, once the broker tells who is there. */
+export function isOfRestart({ state, reason }: Observation): boolean {
+  return state === "unknown" || (reason !== undefined && SETTLING.has(reason));
+}
 
 /**
  * Tells whether what the broker says just now is to be passed over, because it is being restarted, which the loss of our

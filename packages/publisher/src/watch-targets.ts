@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { brokerRestart } from "./broker-restart.ts";
+import { brokerRestart, isOfRestart } from "./broker-restart.ts";
 import type { Config } from "./config.ts";
 import { asksBroker, targetProbes, type TargetProbesOptions } from "./target-probes.ts";
 import type { Targets } from "./targets.ts";
@@ -42,7 +42,7 @@ export function watchTargets(
       now: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
       random: Math.random,
       sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-      isExcused: (probe) => asksBroker(probe) && isRestarted(),
+      isExcused: (probe, failure) => asksBroker(probe) && isOfRestart(failure) && isRestarted(),
       log,
       onChange,
     },

@@ -21,8 +21,8 @@ export interface WatchOptions {
   readonly random: () => number;
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Asked after each look: whether its failure tells nothing, because what was asked has just been restarted. */
-  readonly isExcused: (probe: Probe) => boolean;
+  /** Whether a failure tells nothing, because what was asked is just being restarted. */
+  readonly isExcused: (probe: Probe, failure: Observation) => boolean;
   readonly log: Logger;
   /** Called after a look that changed how a target stands. */
   readonly onChange: () => void;
@@ -77,12 +77,12 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
     // A look that was cut off by our own stop saw nothing.
     if (ended.aborted) return;
     const moment = now();
-    const isExcused = options.isExcused(probe);
     const before = entries.map(({ mind }) => mind.standing?.state);
     for (const [index, { target, mind }] of entries.entries()) {
       const seen = observations[index] ?? { state: "unknown" };
       mind.lookedAtMs = moment.monotonicMs;
-      const isPassedOver = isExcused && seen.state !== "up" && mind.belief.reason !== "not_looked_yet";
+      const isPassedOver =
+        seen.state !== "up" && mind.belief.reason !== "not_looked_yet" && options.isExcused(probe, seen);
       mind.excusedAtMs = isPassedOver ? moment.monotonicMs : undefined;
       if (!isPassedOver) update(target, mind, seen, moment);
     }
