@@ -1,17 +1,13 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import type { Belief } from "./belief.ts";
 import type { ComponentName } from "./policy.ts";
-import type { Reason, Values } from "./probe.ts";
+import type { Reason } from "./probe.ts";
 
-/** How a target stands: what is believed of it or, while a parent is down, that nothing is known. Times as in Belief. */
-export interface Standing {
-  readonly state: State;
-  readonly sinceMs: number;
-  readonly observedAtMs: number;
-  readonly reason: Reason | undefined;
-  readonly detail: string | undefined;
-  readonly latencyMs: number | undefined;
-  readonly values: Values | undefined;
+/** How a target stands: what is believed of it or, while a parent is down, that nothing is known. */
+export interface Standing extends Pick<
+  Belief,
+  "state" | "sinceMs" | "observedAtMs" | "reason" | "detail" | "latencyMs" | "values"
+> {
   /** The component because of which nothing is known. */
   readonly because: ComponentName | undefined;
 }
