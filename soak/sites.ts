@@ -8,8 +8,12 @@ export const PROBE_TIMEOUT_S = 1;
 export const SILENCE_FACTOR = 2.5;
 /** RabbitMQ's statistics are so late. */
 const STATISTICS_LAG_S = 6;
+/** A failure that only statistics show is looked at again after so long. */
+const PAUSE_S = 6;
+/** What a broker that is being restarted says, or does not, is passed over for so long. */
+const RESTART_S = 30;
 /** A look that does not listen to its time-out is given up after so much more. */
-const OVERTIME_S = 1;
+const OVERTIME_S = 2.5;
 /** For a machine that has other things to do. */
 const SLACK_S = 2;
 
@@ -18,7 +22,7 @@ export const TOLD_FOR_S = SILENCE_FACTOR * PUBLISH_INTERVAL_S + SLACK_S;
 const TWO_LOOKS_S = 2 * (PROBE_INTERVAL_S + PROBE_TIMEOUT_S + OVERTIME_S);
 const ALLOWED_MS = {
   host: (TOLD_FOR_S + TWO_LOOKS_S) * 1000,
-  consumer: (TOLD_FOR_S + TWO_LOOKS_S + STATISTICS_LAG_S) * 1000,
+  consumer: (TOLD_FOR_S + TWO_LOOKS_S + STATISTICS_LAG_S + PAUSE_S + RESTART_S) * 1000,
 } as const;
 
 /** One service on two queues, as real ones have it: the worst counts. */

@@ -34,7 +34,7 @@ const MAX_DEPTH = 20_000;
 export function configurationOf({ ports, postgres, caFile, folder, stalledAfterS }: Places): Configuration {
   const busy = QUEUES.filter(({ type }) => type !== "stream");
   const streams = QUEUES.filter(({ type }) => type === "stream");
-  const byKind: Readonly<Record<keyof typeof kinds, readonly (Options & { readonly name: string })[]>> = {
+  const byKind: Readonly<Record<string, readonly (Options & { readonly name: string })[]>> = {
     tcp: [
       { name: "inbox-port", host: HOST, port: ports.tcp },
       { name: "vault-port", host: HOST, port: ports.tls, tls: { caFile } },

@@ -75,7 +75,8 @@ function worstOf(group: readonly WatchedTarget[]): WatchedTarget {
 }
 
 function report(group: readonly WatchedTarget[], worst: WatchedTarget, detail: Detail): ComponentReport {
-  const { kind, name, probe, state, sinceMs, observedAtMs, because } = worst;
+  const { kind, name, probe, state, sinceMs, observedAtMs } = worst;
+  const { because } = group.find((target) => target.state === state && target.because) ?? worst;
   const values = Object.assign({}, ...group.map(({ values }) => values));
   return {
     kind,
@@ -85,9 +86,10 @@ function report(group: readonly WatchedTarget[], worst: WatchedTarget, detail: D
     ...(isWarning(group) && { severity: "warn" }),
     sinceMs,
     observedAtMs,
+    // Without it a failure behind a parent that only warns would look like something that nobody could look at.
+    because: because && componentKey(because),
     ...(detail !== "none" && {
       reason: worst.reason,
-      because: because && componentKey(because),
       latencyMs: worst.latencyMs,
       values: Object.keys(values).length > 0 ? values : undefined,
     }),

@@ -9,8 +9,8 @@ export interface ProbesOfOptions {
   readonly base: BasePolicy;
   /** Begins to look at a component. */
   readonly look: (component: ComponentEntry) => Look;
-  /** Begins to look at queues and their consumers, all in one look. */
-  readonly lookAtConsumers: (queues: readonly QueueTarget[]) => Probe;
+  /** Begins to look at queues and their consumers, in one look, of all queues that the file names. */
+  readonly lookAtConsumers: (queues: readonly QueueTarget[], all: readonly QueueTarget[]) => Probe;
 }
 
 /** All probes of a file: one for each component, and one for all queues of rmq_consumers that have the same schedule. */
@@ -25,8 +25,9 @@ export function probesOf(targets: Targets, { base, look, lookAtConsumers }: Prob
       look: async (signal) => [await lookAt(signal)],
     };
   });
-  const queues = Map.groupBy(queueTargets(targets, base), ({ policy }) => scheduleKey(policy));
-  return [...components, ...queues.values().map(lookAtConsumers)];
+  const queues = queueTargets(targets, base);
+  const groups = Map.groupBy(queues, ({ policy }) => scheduleKey(policy));
+  return [...components, ...groups.values().map((group) => lookAtConsumers(group, queues))];
 }
 
 /** With what is in force for them. */

@@ -1,17 +1,13 @@
 import type { State } from "@pipeline-heartbeat/shared/heartbeat.ts";
 import type { Belief } from "./belief.ts";
 import type { ComponentName } from "./policy.ts";
-import type { Reason, Values } from "./probe.ts";
+import type { Reason } from "./probe.ts";
 
-/** How a target stands: what is believed of it or, while a parent is down, that nothing is known. Times as in Belief. */
-export interface Standing {
-  readonly state: State;
-  readonly sinceMs: number;
-  readonly observedAtMs: number;
-  readonly reason: Reason | undefined;
-  readonly detail: string | undefined;
-  readonly latencyMs: number | undefined;
-  readonly values: Values | undefined;
+/** How a target stands: what is believed of it or, while a parent is down, that nothing is known. */
+export interface Standing extends Pick<
+  Belief,
+  "state" | "sinceMs" | "observedAtMs" | "reason" | "detail" | "latencyMs" | "values"
+> {
   /** The component because of which nothing is known. */
   readonly because: ComponentName | undefined;
 }
@@ -29,7 +25,8 @@ export interface Parent extends ComponentName {
 /**
  * A child of a parent that is down is unknown because of the root of it all, so that the root is named once. While a
  * parent is just being looked at again, a child that has begun to fail with it waits for the outcome: it is unknown, not
- * down. `before` is how the child stood: what it is now began no earlier than what it was.
+ * down. When the parent is back, what the child's last look says is from before, so it waits for the next one. `before` is how
+ * the child stood: what it is now began no earlier than what it was.
  */
 export function standing(
   belief: Belief,
@@ -45,6 +42,10 @@ export function standing(
   const doubtful = parents.find(({ doubtfulSinceMs = Infinity }) => doubtfulSinceMs <= belief.sinceMs);
   if (doubtful && belief.state === "down") {
     return unknown(doubtful, nameOf(doubtful), "parent_unconfirmed", belief.sinceMs, before);
+  }
+  const back = parents.find(({ sinceMs }) => belief.observedAtMs < sinceMs);
+  if (back && before?.because && belief.state === "down") {
+    return unknown(back, before.because, "parent_unconfirmed", before.sinceMs, before);
   }
   return { ...ofBelief(belief), sinceMs: ownSinceMs(belief, before, nowMs) };
 }

@@ -8,6 +8,7 @@ import type { Look, Probe } from "./probe.ts";
 import { probesOf } from "./probes-of.ts";
 import { consumersProbe } from "./probes/consumers.ts";
 import { currentManagement, type Management, management } from "./probes/management.ts";
+import { passiveCounts } from "./probes/passive.ts";
 import type { QueueTarget } from "./probes/queue-target.ts";
 import type { ComponentEntry, Targets } from "./targets.ts";
 
@@ -38,20 +39,24 @@ export function targetProbes(
     log,
   };
 
+  // One for all, however often the file changes: it keeps a broker that does not answer from filling the connection.
+  const count = passiveCounts(async () => {
+    if (!broker) throw new Error("there is no connection to the broker here");
+    return await broker.openChannel();
+  });
+
   /** What a look remembers, such as how long a queue has stood still, outlives a new file that leaves it as it is. */
   let known: ReadonlyMap<string, Look> = new Map();
 
-  function lookAtConsumers(queues: readonly QueueTarget[]): Probe {
+  function lookAtConsumers(queues: readonly QueueTarget[], allQueues: readonly QueueTarget[]): Probe {
     const timeoutMs = queues[0]?.policy.timeoutMs ?? config.basePolicy.timeoutMs;
     return consumersProbe({
       queues,
+      allQueues,
       source: config.consumerSource,
       management: api,
       isManagementOfOurBroker: config.isManagementOfOurBroker,
-      openChannel: async () => {
-        if (!broker) throw new Error("there is no connection to the broker here");
-        return await broker.openChannel();
-      },
+      count,
       patienceMs: timeoutMs / 2,
       brokerConnectedAtMs,
       now: Date.now,

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { brokerRestart } from "./broker-restart.ts";
+import { brokerRestart, isOfRestart } from "./broker-restart.ts";
 import type { Config } from "./config.ts";
 import { asksBroker, targetProbes, type TargetProbesOptions } from "./target-probes.ts";
 import type { Targets } from "./targets.ts";
 import { startWatch, type WatchedTarget } from "./watch.ts";
+
+/** How soon a lost connection to the broker, or another one, is seen. */
+const FOLLOW_EVERY_MS = 500;
 
 export interface WatchTargetsOptions extends TargetProbesOptions {
   readonly onChange: () => void;
@@ -28,15 +31,18 @@ export function watchTargets(
 ): TargetsWatch {
   const { broker, log, onChange } = options;
   const probes = targetProbes(config, options, stopping);
-  const isRestarted = brokerRestart();
+  const restart = brokerRestart();
+  const isRestarted = () => broker !== undefined && restart(broker.connectedAtMs, performance.now());
+  // By and by, because some looks are hours apart.
+  const following = setInterval(isRestarted, FOLLOW_EVERY_MS).unref();
+  stopping.addEventListener("abort", () => clearInterval(following));
   const watch = startWatch(
     {
       concurrency: config.probeConcurrency,
       now: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
       random: Math.random,
       sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-      isExcused: (probe) =>
-        asksBroker(probe) && broker !== undefined && isRestarted(broker.connectedAtMs, performance.now()),
+      isExcused: (probe, failure) => asksBroker(probe) && isOfRestart(failure) && isRestarted(),
       log,
       onChange,
     },

@@ -6,6 +6,8 @@ import type { Observation, Probe, Target } from "./probe.ts";
 import { ofBelief, type Standing } from "./standing.ts";
 import { standings } from "./standings.ts";
 
+/** What was passed over is looked at again after no less than this. */
+const LEAST_EXCUSED_PAUSE_MS = 1_000;
 /** So many intervals without a look, and nothing is known of the target any more. */
 const MAX_MISSED_LOOKS = 3;
 
@@ -19,8 +21,8 @@ export interface WatchOptions {
   readonly random: () => number;
   /** Rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Asked after each look: whether its failure tells nothing, because what was asked has just been restarted. */
-  readonly isExcused: (probe: Probe) => boolean;
+  /** Whether a failure tells nothing, because what was asked is just being restarted. */
+  readonly isExcused: (probe: Probe, failure: Observation) => boolean;
   readonly log: Logger;
   /** Called after a look that changed how a target stands. */
   readonly onChange: () => void;
@@ -40,12 +42,23 @@ export interface Watch {
 interface Entry {
   readonly target: Target;
   /** Of the same subject in a file before or after this one it is the same. */
-  readonly mind: { belief: Belief; standing: Standing | undefined; lookedAtMs: number };
+  readonly mind: Mind;
+}
+
+/** Times of the monotonic clock. */
+interface Mind {
+  belief: Belief;
+  standing: Standing | undefined;
+  lookedAtMs: number;
+  /** When the last look was passed over; undefined when it was not. */
+  excusedAtMs: number | undefined;
 }
 
 interface Watched {
   readonly probe: Probe;
   readonly entries: readonly Entry[];
+  /** Has the next look begin at once. */
+  wake: () => void;
 }
 
 /** Looks again and again at what `replace` names until the signal is aborted. Every probe keeps its own time. */
@@ -64,17 +77,35 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
     // A look that was cut off by our own stop saw nothing.
     if (ended.aborted) return;
     const moment = now();
-    const isExcused = options.isExcused(probe);
+    const before = entries.map(({ mind }) => mind.standing?.state);
     for (const [index, { target, mind }] of entries.entries()) {
-      mind.lookedAtMs = moment.monotonicMs;
-      const before = mind.belief;
       const seen = observations[index] ?? { state: "unknown" };
-      if (isExcused && seen.state !== "up" && before.reason !== "not_looked_yet") continue;
-      mind.belief = believe(before, seen, moment, target.policy);
-      logChange(log, target, before, mind.belief);
-      if (before.failedLooks === 0 && mind.belief.failedLooks === 1) logDoubt(log, target, seen);
+      mind.lookedAtMs = moment.monotonicMs;
+      const isPassedOver =
+        seen.state !== "up" && mind.belief.reason !== "not_looked_yet" && options.isExcused(probe, seen);
+      mind.excusedAtMs = isPassedOver ? moment.monotonicMs : undefined;
+      if (!isPassedOver) update(target, mind, seen, moment);
     }
-    if (told.stand(entries, moment.wallMs)) options.onChange();
+    if (!told.stand(entries, moment.wallMs)) return;
+    const isBack = entries.some(
+      ({ mind }, index) => mind.standing?.state === "up" && before[index] === "down",
+    );
+    if (isBack) lookAtChildren();
+    options.onChange();
+  }
+
+  function update(target: Target, mind: Mind, seen: Observation, moment: Moment): void {
+    const before = mind.belief;
+    mind.belief = believe(before, seen, moment, target.policy);
+    logChange(log, target, before, mind.belief);
+    if (before.failedLooks === 0 && mind.belief.failedLooks === 1) logDoubt(log, target, seen);
+  }
+
+  /** What their looks say is from the time when a parent was down. */
+  function lookAtChildren(): void {
+    for (const { entries, wake } of newest) {
+      if (entries.some(({ mind }) => mind.standing?.reason === "parent_unconfirmed")) wake();
+    }
   }
 
   async function watchOne(watched: Watched, ended: AbortSignal, looked: () => void): Promise<void> {
@@ -88,9 +119,26 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
         await options.sleep(pauseMs, ended);
         await lookOnce(watched, ended);
       }
-      await options.sleep(Math.max(0, dueMs - monotonicMs()), ended);
-      dueMs = Math.max(dueMs, monotonicMs() - intervalMs) + intervalMs;
+      const isWoken = await rest(watched, Math.max(0, dueMs - monotonicMs()), ended);
+      if (!isWoken) dueMs = Math.max(dueMs, monotonicMs() - intervalMs) + intervalMs;
     }
+  }
+
+  /** Whether it was woken. Rejects when it is ended. */
+  async function rest(watched: Watched, ms: number, ended: AbortSignal): Promise<boolean> {
+    const bell = new AbortController();
+    const ring = () => bell.abort();
+    ended.addEventListener("abort", ring);
+    watched.wake = ring;
+    try {
+      await options.sleep(ms, bell.signal);
+    } catch (error) {
+      if (ended.aborted || !bell.signal.aborted) throw error;
+    } finally {
+      ended.removeEventListener("abort", ring);
+    }
+    ended.throwIfAborted();
+    return bell.signal.aborted;
   }
 
   function start(watched: Watched, ended: AbortSignal): Promise<void> {
@@ -124,19 +172,19 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
     },
     async replace(probes) {
       const isFirst = newest.length === 0;
-      const minds = new Map(
-        [...told.entries, ...newest.flatMap(({ entries }) => entries)].map((entry) => [
-          keyOf(entry.target),
-          entry,
-        ]),
-      );
+      const minds = new Map([
+        ...mindsByKey(told.entries),
+        ...mindsByKey(newest.flatMap(({ entries }) => entries)),
+      ]);
       const moment = now();
+      const keys = keysOf(probes.flatMap(({ targets }) => targets)).values();
       const watched = probes.map((probe): Watched => ({
         probe,
-        entries: probe.targets.map((target) => {
-          const known = minds.get(keyOf(target));
-          return { target, mind: known?.mind ?? freshMind(moment) };
-        }),
+        entries: probe.targets.map((target) => ({
+          target,
+          mind: minds.get(keys.next().value ?? "") ?? freshMind(moment),
+        })),
+        wake: () => {},
       }));
       newest = watched;
       replaced.abort();
@@ -153,18 +201,30 @@ export function startWatch(options: WatchOptions, stopping: AbortSignal): Watch 
     },
   };
 
-  /** When the next look can confirm a failure that is in doubt. */
+  /** When the next look can confirm a failure that is in doubt, or was passed over. */
   function pauseOf({ entries }: Watched): number {
     const nowMs = monotonicMs();
-    const pauses = entries
-      .filter(({ target, mind }) => isInDoubt(mind.belief, target.policy))
-      .map(({ target, mind }) => mind.belief.countedAtMs + target.policy.confirm.pauseMs - nowMs);
+    const pauses = entries.flatMap(({ target, mind: { belief, excusedAtMs } }) => {
+      const { pauseMs } = target.policy.confirm;
+      if (excusedAtMs !== undefined) return excusedAtMs + Math.max(pauseMs, LEAST_EXCUSED_PAUSE_MS) - nowMs;
+      return isInDoubt(belief, target.policy) ? belief.countedAtMs + pauseMs - nowMs : [];
+    });
     return Math.max(0, Math.min(Infinity, ...pauses));
   }
 }
 
-function freshMind({ wallMs, monotonicMs }: Moment): Entry["mind"] {
-  return { belief: unlooked(wallMs), standing: undefined, lookedAtMs: monotonicMs };
+function freshMind({ wallMs, monotonicMs }: Moment): Mind {
+  return {
+    belief: unlooked(wallMs),
+    standing: undefined,
+    lookedAtMs: monotonicMs,
+    excusedAtMs: undefined,
+  };
+}
+
+function mindsByKey(entries: readonly Entry[]): [string, Mind][] {
+  const keys = keysOf(entries.map(({ target }) => target)).values();
+  return entries.map(({ mind }) => [keys.next().value ?? "", mind]);
 }
 
 export function longestTimeoutMs(targets: readonly WatchedTarget[]): number {
@@ -178,9 +238,15 @@ function scheduleOf({ targets }: Probe) {
   return target.policy;
 }
 
-/** The same thing under the same name. Twice in the file it is the same thing twice. */
-function keyOf({ kind, name, section, probe, subject }: Target): string {
-  return JSON.stringify([kind, name, section, probe, subject]);
+/** The same thing under the same name has the same key in another file. The second of its kind in a file is another one. */
+function keysOf(targets: readonly Target[]): string[] {
+  const counts = new Map<string, number>();
+  return targets.map(({ kind, name, section, probe, subject }) => {
+    const key = JSON.stringify([kind, name, section, probe, subject]);
+    const nth = (counts.get(key) ?? 0) + 1;
+    counts.set(key, nth);
+    return `${key} ${nth}`;
+  });
 }
 
 function logChange(log: Logger, { kind, name }: Target, before: Belief, after: Belief): void {

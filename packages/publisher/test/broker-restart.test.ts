@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { brokerRestart } from "../src/broker-restart.ts";
+import { brokerRestart, isOfRestart } from "../src/broker-restart.ts";
 
 /** Asks once a second; `connected` has the time of the connect at each second, or nothing while there is none. */
 function excused(connected: readonly (number | undefined)[]): boolean[] {
@@ -36,4 +36,13 @@ test("a broker that is restarted again and again is told as it is found", () => 
   const looks = excused([1, ...crashLoop.flat()]);
   expect(looks.filter(Boolean)).toHaveLength(3 * 13);
   expect(looks.slice(1 + 3 * 23)).toEqual(times(5 * 23, false));
+});
+
+test.each([
+  { state: "unknown", reason: "management_unreachable", is: true },
+  { state: "down", reason: "link_not_running", is: true },
+  { state: "down", reason: "consumer_missing", is: false },
+  { state: "down", reason: "queue_stalled", is: false },
+] as const)("$state as $reason is what a restart looks like: $is", ({ is, ...failure }) => {
+  expect(isOfRestart(failure)).toBe(is);
 });

@@ -93,7 +93,10 @@ describe("what is measured, and how much it matters", () => {
     const because = { kind: "service", name: "mq" } as const;
     const child = target("services", "worker", { state: "unknown", reason: "parent_down", because });
     expect(report([child])).toMatchObject({ reason: "parent_down", because: "service:mq" });
-    expect(report([child], "none")?.because).toBeUndefined();
+    const bare = report([child], "none");
+    expect([bare?.because, bare?.reason]).toEqual(["service:mq", undefined]);
+    const older = target("services", "worker", { state: "unknown", reason: "timeout", sinceMs: -1 });
+    expect(report([older, child])).toMatchObject({ reason: "timeout", because: "service:mq" });
   });
 
   test.each([

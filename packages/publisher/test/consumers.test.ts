@@ -6,8 +6,9 @@ import { type Management, ManagementError } from "../src/probes/management.ts";
 import type { QueueConsumer } from "../src/probes/management-answers.ts";
 import { believe, unlooked } from "../src/belief.ts";
 import { POLICY } from "./watched.ts";
+import { passiveCounts } from "../src/probes/passive.ts";
 import { inWords } from "./in-words.ts";
-import { attached, bare, ingest, pair } from "./queues.ts";
+import { attached, bare, ingest, listener, pair, queueTarget } from "./queues.ts";
 
 /** A port, not the library: what the real one does is in the integration test. */
 function scripted(parts: Partial<Management> = {}): Management & { calls: string[] } {
@@ -38,18 +39,21 @@ function scripted(parts: Partial<Management> = {}): Management & { calls: string
   };
 }
 
+type OpenChannel = Parameters<typeof passiveCounts>[0];
+
 const never = new AbortController().signal;
 const soon = () => AbortSignal.timeout(1_000);
 
 /** A probe whose connection is a minute old, with what it logs. */
-function start(options: Partial<ConsumersOptions>) {
+function start({ openChannel, ...options }: Partial<ConsumersOptions> & { openChannel?: OpenChannel }) {
   const lines: string[] = [];
   const probe = consumersProbe({
     queues: [ingest],
     source: "management",
     management: scripted(),
     isManagementOfOurBroker: false,
-    openChannel: () => Promise.reject(new Error("the broker is not connected")),
+    allQueues: options.queues ?? [ingest],
+    count: passiveCounts(openChannel ?? (() => Promise.reject(new Error("the broker is not connected")))),
     patienceMs: 20,
     brokerConnectedAtMs: () => 0,
     now: () => 60_000,
@@ -324,4 +328,17 @@ describe("by the management API, or else by passive declares", () => {
     await look();
     expect(lines).toEqual([]);
   });
+});
+
+test("a count is of all entries of a queue, also of those that are looked at at other times", async () => {
+  const listeners = (name: string) => [listener(name, name)];
+  const one = queueTarget("q", listeners("a"));
+  const other = queueTarget("q", listeners("b"));
+  const { states } = start({
+    queues: [one],
+    allQueues: [one, other],
+    source: "passive",
+    openChannel: counting(1).openChannel,
+  });
+  expect(await states()).toEqual(["down", "unknown"]);
 });

@@ -7,6 +7,7 @@ import { managementHeaders, managementUrl } from "../../../test/brokers/addresse
 import { freshVhost } from "../../../test/fresh.ts";
 import type { Probe } from "../src/probe.ts";
 import { type ConsumerSource, consumersProbe } from "../src/probes/consumers.ts";
+import { passiveCounts } from "../src/probes/passive.ts";
 import { management } from "../src/probes/management.ts";
 import type { QueueTarget } from "../src/probes/queue-target.ts";
 import { listener, queueTarget } from "./queues.ts";
@@ -111,10 +112,11 @@ export async function probeIn({ vhost, queues, source = "auto", credentials, url
   onTestFinished(() => api.close());
   return consumersProbe({
     queues,
+    allQueues: queues,
     source,
     management: api,
     isManagementOfOurBroker: false,
-    openChannel: () => openLookingChannel(connection),
+    count: passiveCounts(() => openLookingChannel(connection)),
     patienceMs: 2_500,
     brokerConnectedAtMs: () => 0,
     now: Date.now,

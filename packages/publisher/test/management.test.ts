@@ -164,3 +164,19 @@ async function server(onRequest: http.RequestListener): Promise<string> {
   const address = created.address();
   return `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
 }
+
+test("an API that switches to another protocol is told at once", async () => {
+  const server = http.createServer().on("connection", (socket) => {
+    socket.once("data", () =>
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"),
+    );
+  });
+  onTestFinished(() => void server.close());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address ? address.port : 0;
+  const settings = { url: `http://127.0.0.1:${port}`, user: "u", password: "p", vhost: "/", tls: undefined };
+  const api = management(settings);
+  onTestFinished(() => api.close());
+  await expect(api.queues(soon())).rejects.toMatchObject({ reason: "management_unreachable" });
+});

@@ -50,6 +50,22 @@ describe("while a parent is down", () => {
   });
 });
 
+test("what a child's last look said before its parent was back counts no more", () => {
+  const during = standing(down, [downParent], own, 6_000);
+  const back = parent({ sinceMs: 7_000 });
+  const before = { ...down, observedAtMs: 6_500 };
+  expect(standing(before, [back], during, 7_000)).toMatchObject({
+    state: "unknown",
+    reason: "parent_unconfirmed",
+    because: { kind: "service", name: "parent" },
+    sinceMs: during.sinceMs,
+  });
+  expect(standing({ ...before, observedAtMs: 7_100 }, [back], during, 7_100)).toMatchObject({
+    state: "down",
+    because: undefined,
+  });
+});
+
 test("when the parent is back its child stands anew, for as long as it stays so", () => {
   const during = standing(up, [downParent], own, 6_000);
   const after = standing(up, [parent()], during, 7_000);

@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { constants } from "node:crypto";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createServer as createTlsServer } from "node:tls";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Authority, type Certificate, createAuthority } from "../../../test/certificates.ts";
@@ -163,6 +164,42 @@ describe("with TLS", () => {
       expect(await secure(port, { caFile })).toMatchObject({ state: "down", reason: "tls_failed" });
       const wrong = await secure(port, { caFile, certFile: other.certPath, keyFile: other.keyPath });
       expect(wrong).toMatchObject({ state: "down", reason: "tls_failed" });
+    });
+  });
+
+  test("a refusal is seen behind a relay that closes both sides when one ends", async () => {
+    const caFile = authority.certPath;
+    const strict = await strictTlsServer(server, authority, "tls1_3");
+    const relay = net.createServer((socket) => {
+      const onward = net.connect(strict, "127.0.0.1");
+      for (const [from, to] of [
+        [socket, onward],
+        [onward, socket],
+      ] as const) {
+        from.on("data", (piece) => to.write(piece)).on("error", () => {});
+        from.on("end", () => [from, to].forEach((one) => one.destroy()));
+      }
+    });
+    expect(await secure(await listeningPort(relay), { caFile })).toMatchObject({
+      state: "down",
+      reason: "tls_failed",
+    });
+  });
+
+  test("a server that hangs up right after the handshake is down", async () => {
+    const port = await listeningPort(
+      createTlsServer(
+        {
+          cert: readFileSync(server.certPath),
+          key: readFileSync(server.keyPath),
+          secureOptions: constants.SSL_OP_NO_TICKET,
+        },
+        (socket) => socket.on("error", () => {}).end(),
+      ),
+    );
+    expect(await secure(port, { caFile: authority.certPath })).toMatchObject({
+      state: "down",
+      reason: "connection_reset",
     });
   });
 

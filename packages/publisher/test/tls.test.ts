@@ -96,6 +96,22 @@ describe("a certificate that is good", () => {
     expect(await lookAt(certificate, { caFile: old.certPath })).toMatchObject(up);
   });
 
+  test("is up beside an expired way to an older authority, which nobody needs", async () => {
+    const old = createAuthority(folder, { name: "older-ca" });
+    const crossed = join(folder, "crossed-authority.crt");
+    const signer = ["-keyfile", old.keyPath, "-cert", old.certPath];
+    const dates = ["-startdate", "20190101000000Z", "-enddate", "20240101000000Z"];
+    const files = ["-in", `${authority.certPath}.request`, "-out", crossed];
+    execFileSync(
+      "openssl",
+      ["ca", "-batch", "-notext", "-config", "openssl.cnf", ...signer, ...dates, ...files],
+      { cwd: join(folder, "older-ca"), stdio: "ignore" },
+    );
+    const own = issued(authority, "crossed", 30);
+    appendFileSync(own.certPath, readFileSync(crossed));
+    expect(await lookAt(own)).toMatchObject({ state: "up", values: { certificate_days_left: nearly(30) } });
+  });
+
   test("counts even if it is its own authority", async () => {
     const own = { certPath: join(folder, "own.crt"), keyPath: join(folder, "own.key") };
     const key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split(" ");

@@ -1,3 +1,4 @@
+import { setTimeout as sleepFor } from "node:timers/promises";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Policy } from "../src/policy.ts";
@@ -227,6 +228,60 @@ test("what fails while the broker is being restarted is passed over, but never a
   expect(second.watch.targets()[0]?.state).toBe("up");
   isRestarted = false;
   await vi.waitFor(() => expect(second.watch.targets()[0]?.state).toBe("down"));
+});
+
+describe("what was passed over", () => {
+  test("is looked at again soon, however long the interval is", async () => {
+    const policy = { intervalMs: 3_600_000, splayMs: 0 };
+    const probe = script([UP, DOWN, DOWN, DOWN], policy);
+    const { watch, sleeps } = start(probe, { isExcused: () => probe.looks === 2, stopAfterSleeps: 4 });
+    await vi.waitFor(() => expect(sleeps).toHaveLength(4));
+    expect(sleeps.slice(0, 3)).toEqual([3_600_000, 1_000, 1_000]);
+    expect(watch.targets()[0]?.state).toBe("down");
+  });
+
+  test("is not looked at without a pause, also when it was in doubt before", async () => {
+    const probe = script([UP, DOWN], { splayMs: 0, confirm: { looks: 2, pauseMs: 50 } });
+    const { sleeps } = start(probe, { isExcused: () => probe.looks > 2, stopAfterSleeps: 10 });
+    await vi.waitFor(() => expect(sleeps).toHaveLength(10));
+    expect(sleeps.slice(0, 2)).toEqual([10_000, 50]);
+    for (const ms of sleeps.slice(2)) expect(ms).toBeGreaterThanOrEqual(1_000);
+  });
+});
+
+test("when a parent is back its children are looked at at once, and none is told by its last look", async () => {
+  const world = { now: DOWN };
+  const policy = { ...POLICY, splayMs: 0, confirm: { looks: 1, pauseMs: 0 } };
+  const look = async () => [world.now];
+  const dependsOn = [{ kind: "service", name: "parent" }] as const;
+  const probes = [
+    { ...scripted({ name: "parent", policy: { ...policy, intervalMs: 20 } }, []), look },
+    { ...scripted({ name: "child", policy: { ...policy, intervalMs: 60_000, dependsOn } }, []), look },
+  ];
+  const told = new Set<string>();
+  const { watch, firstLook } = start(probes, {
+    stopAfterSleeps: Infinity,
+    now: realTime,
+    sleep: async (ms, signal) => {
+      await sleepFor(ms, undefined, { signal });
+    },
+    onChange: () => told.add(JSON.stringify(statesOf(watch))),
+  });
+  await firstLook;
+  expect(statesOf(watch)).toEqual({ parent: "down", child: "unknown" });
+  world.now = UP;
+  await vi.waitFor(() => expect(statesOf(watch)).toEqual({ parent: "up", child: "up" }));
+  expect([...told].filter((states) => states.includes('"child":"down"'))).toEqual([]);
+});
+
+test("the same thing twice in a file is looked at twice, and each counts for itself", async () => {
+  const policy = { recover: { looks: 2 }, confirm: { looks: 1, pauseMs: 0 } };
+  const { watch, firstLook } = start([script([DOWN], policy), script([DOWN], policy)], {
+    stopAfterSleeps: 1,
+  });
+  await firstLook;
+  await watch.replace([script([UP], policy), script([UP], policy)]);
+  expect(watch.targets().map(({ state }) => state)).toEqual(["down", "down"]);
 });
 
 /** A probe of one target that sees one observation after the other, the last for ever. */

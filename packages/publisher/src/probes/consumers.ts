@@ -6,7 +6,7 @@ import { judgeChosen, judgeFallback } from "./counted.ts";
 import { emptyListDoubt } from "./empty-list-doubt.ts";
 import { askManagement, judgeListed, type Listed } from "./listed.ts";
 import { ManagementError, type ManagementQuestions } from "./management.ts";
-import { type Counted, passiveCounts, type QueueChannel } from "./passive.ts";
+import type { CountConsumers, Counted } from "./passive.ts";
 import { allAre, type QueueTarget, targetsOf } from "./queue-target.ts";
 
 /** Who is asked: the management API, the broker itself (by passive declares), or the second where the first fails. */
@@ -14,12 +14,13 @@ export type ConsumerSource = "auto" | "management" | "passive";
 
 export interface ConsumersOptions {
   readonly queues: readonly QueueTarget[];
+  /** All that the file names: a count cannot tell the consumers of one entry from those of another. */
+  readonly allQueues: readonly QueueTarget[];
   readonly source: ConsumerSource;
   readonly management: ManagementQuestions;
   /** Whether that is the API of the broker that we are connected to, which has to be known before it is asked. */
   readonly isManagementOfOurBroker: boolean;
-  /** A channel on our connection to the broker; rejects when there is none. */
-  readonly openChannel: () => Promise<QueueChannel>;
+  readonly count: CountConsumers;
   /**
    * How much of a look's time goes by before it does without: in `auto` without the API, so that the broker is asked
    * beside it; where a connection is needed without one, which may be just about to come.
@@ -41,11 +42,10 @@ const NOT_COUNTED = { reason: "queue_failed", detail: "the queue was not asked f
 
 /** Looks whether each expected consumer is attached to its queue. Each queue's target comes before its listeners'. */
 export function consumersProbe(options: ConsumersOptions): Probe {
-  const { queues, source, patienceMs, brokerConnectedAtMs, now } = options;
-  const expected = expectedConsumers(queues);
-  const names = [...expected.keys()];
+  const { queues, source, count, patienceMs, brokerConnectedAtMs, now } = options;
+  const expected = expectedConsumers(options.allQueues);
+  const names = [...new Set(queues.map(({ queue }) => queue))];
   const list = askManagement(queues, options.management);
-  const count = passiveCounts(options.openChannel);
   const isFalselyEmpty = emptyListDoubt(queues);
   const outage = outageLog("management API", options.log);
 

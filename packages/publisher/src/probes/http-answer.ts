@@ -6,8 +6,8 @@ import { type JsonPath, parseJsonPath, valueAt } from "./json-path.ts";
 
 /** So much of a body is read, and only where something is expected of it. */
 const MAX_BODY_BYTES = 256 * 1024;
-/** A tenth of a second in the worst case, in which nothing else is done. Enough for any pattern in a body of a few KiB. */
-const MAX_PATTERN_STEPS = 2 ** 20;
+/** A tenth of a second in the worst case, in which nothing else is done. */
+const MAX_PATTERN_STEPS = 2 ** 18;
 /** Of each of the options that are told. */
 const MAX_TOLD_LENGTH = 80;
 

@@ -44,6 +44,10 @@ export function httpClient({ tls, headers, maxConnections, maxReplyBytes }: Http
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
         // It stays attached: an error that comes after the reply would be uncaught.
         request.on("response", resolve).on("error", reject);
+        request.on("upgrade", (_reply, socket) => {
+          socket.destroy();
+          reject(new Error("the server switched to another protocol"));
+        });
       });
       // An abort or a lost connection destroys the response, and with it the pipeline.
       const limited = response.pipe(atMost(maxReplyBytes));

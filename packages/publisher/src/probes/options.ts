@@ -1,3 +1,4 @@
+import { type Stats, statSync } from "node:fs";
 import { readTextFile } from "@pipeline-heartbeat/shared/config.ts";
 import { certificateProblem, keyProblem, type PemFile } from "@pipeline-heartbeat/shared/pem-file.ts";
 import type { TlsSettings } from "@pipeline-heartbeat/shared/tls.ts";
@@ -8,13 +9,29 @@ export class FileProblem extends Error {
   override readonly name = "FileProblem";
 }
 
+const MAX_FILE_BYTES = 1024 * 1024;
+
 /** The words of a file as they are at this moment, without white space around them: secrets are renewed while we run. */
 export function readSecret(path: string): string {
+  const found = statOf(path);
+  // To read a pipe could take for ever, and with it the whole process.
+  if (found && !found.isFile()) throw new FileProblem(`${path} is no regular file`);
+  if (found && found.size > MAX_FILE_BYTES)
+    throw new FileProblem(`${path} is larger than ${MAX_FILE_BYTES} bytes`);
   const file = readTextFile(path);
   if (!file.ok) throw new FileProblem(file.problem);
   const secret = file.text.trim();
   if (secret === "") throw new FileProblem(`${path} is empty`);
   return secret;
+}
+
+/** Undefined where reading it tells why. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined; // missing, or not permitted
+  }
 }
 
 export function text() {
@@ -24,7 +41,7 @@ export function text() {
 /** A name or an address; an IPv6 address with or without brackets, a name with or without a dot at its end. */
 export function host() {
   return text()
-    .regex(/^\S+$/, "has a space in it")
+    .regex(/^[^\s\p{Cc}]+$/u, "has a space or a control character in it")
     .regex(/^[^/@]+$/, "is no host name or address")
     .transform((given) => given.replace(/^\[(.*)\]$/, "$1"));
 }

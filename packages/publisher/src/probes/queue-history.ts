@@ -6,7 +6,6 @@ import type { Waiting } from "./stall.ts";
 /** What RabbitMQ remembers of a queue at one moment, by its own clock. */
 export interface Moment {
   readonly atMs: number;
-  readonly messages: number;
   readonly unacknowledged: number;
   /** How many messages had been taken for good since the counting began. */
   readonly taken: number;
@@ -25,7 +24,6 @@ const series = emptyObject({
 });
 
 const schema = z.object({
-  messages_details: series.optional(),
   messages_unacknowledged_details: series.optional(),
   message_stats: emptyObject({
     ack_details: series.optional(),
@@ -35,7 +33,6 @@ const schema = z.object({
 });
 
 const COLUMNS = [
-  "messages_details.samples",
   "messages_unacknowledged_details.samples",
   "message_stats.ack_details.samples",
   "message_stats.deliver_no_ack_details.samples",
@@ -73,12 +70,10 @@ export async function askStoodStillMs(
  */
 export function stoodStillMs(moments: readonly Moment[], seen: Waiting): number {
   const newestFirst = moments.toSorted((one, other) => other.atMs - one.atMs);
-  let { messages } = seen;
   let sinceMs: number | undefined;
   for (const moment of newestFirst) {
     const isStandingStill = moment.taken === seen.taken && moment.unacknowledged > 0;
-    if (!isStandingStill || moment.messages > messages) break;
-    messages = moment.messages;
+    if (!isStandingStill) break;
     sinceMs = moment.atMs;
   }
   const newest = newestFirst[0];
@@ -87,15 +82,13 @@ export function stoodStillMs(moments: readonly Moment[], seen: Waiting): number 
 
 function momentsOf(found: z.output<typeof schema>): Moment[] {
   const { ack_details, deliver_no_ack_details, get_no_ack_details } = found.message_stats ?? {};
-  const messages = byTime(found.messages_details);
   const unacknowledged = byTime(found.messages_unacknowledged_details);
   const counts = [ack_details, deliver_no_ack_details, get_no_ack_details].map(byTime);
   // The lengths' newest sample may be newer than that of the counts.
   return [...(counts[0]?.keys() ?? [])]
-    .filter((atMs) => messages.has(atMs) && unacknowledged.has(atMs))
+    .filter((atMs) => unacknowledged.has(atMs))
     .map((atMs) => ({
       atMs,
-      messages: messages.get(atMs) ?? 0,
       unacknowledged: unacknowledged.get(atMs) ?? 0,
       taken: counts.reduce((sum, count) => sum + (count.get(atMs) ?? 0), 0),
     }));

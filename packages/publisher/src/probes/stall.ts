@@ -27,13 +27,15 @@ export function startClock(seen: Waiting, sinceMs: number): StallClock {
 }
 
 /**
- * After another look. Only what is gone for good is progress: a worker that takes and never acknowledges is stalled, and
- * one that puts back all that it takes. A smaller count is that of a restarted broker, which tells nothing of the time before.
+ * After another look. Only what is acknowledged is progress: a worker that takes and never acknowledges is stalled, and one
+ * that puts back, or refuses, all that it takes. That there are fewer messages is progress only where nothing is counted:
+ * they may have expired. A smaller count is that of a restarted broker, which tells nothing of the time before.
  */
 export function nextClock(before: StallClock, seen: Waiting, nowMs: number): StallClock {
   const isCountChanged =
     before.taken !== undefined && seen.taken !== undefined && seen.taken !== before.taken;
-  if (isCountChanged || seen.messages < before.messages) return startClock(seen, nowMs);
+  const isUncounted = before.taken === undefined || seen.taken === undefined || !seen.isCounted;
+  if (isCountChanged || (isUncounted && seen.messages < before.messages)) return startClock(seen, nowMs);
   return {
     sinceMs: before.sinceMs,
     // A count that is missing for a while is the same afterwards only when nothing was taken meanwhile.

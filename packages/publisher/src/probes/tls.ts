@@ -60,9 +60,17 @@ async function lookAt(
   }
 }
 
-/** The authority is ours, and outlives what it has issued; a server that is its own authority has no other certificate. */
+/**
+ * The authority is ours, and outlives what it has issued; a server that is its own authority has no other certificate. What
+ * has expired without being in the way of the handshake is another way to an older authority.
+ */
 function judge(shown: readonly ChainCertificate[], days: number, nowMs: number): Observation {
-  const first = firstToExpire(shown.filter(({ isSelfIssued }, index) => index === 0 || !isSelfIssued));
+  const first = firstToExpire(
+    shown.filter(
+      ({ isSelfIssued, validUntil }, index) =>
+        index === 0 || (!isSelfIssued && validUntil.getTime() >= nowMs),
+    ),
+  );
   if (!first) {
     return { state: "unknown", reason: "unexpected_answer", detail: "the certificate cannot be looked at" };
   }
