@@ -1,5 +1,12 @@
 import * as z from "zod";
-import { type ComponentName, type Policy, PAUSE_MS, STATISTICS_LAG_MS } from "./policy.ts";
+import {
+  BEFORE_NEXT_MS,
+  type ComponentName,
+  PAUSE_MS,
+  type Policy,
+  REDEPLOYMENT_MS,
+  STATISTICS_LAG_MS,
+} from "./policy.ts";
 import { seconds, whole } from "./probes/options.ts";
 
 type ObjectSchema = typeof z.object | typeof z.strictObject;
@@ -16,7 +23,7 @@ export function beliefShape(object: ObjectSchema) {
       pause: seconds(0, 3600)
         .optional()
         .describe(
-          "seconds between them where the interval is longer (1; 6 for what only the broker's statistics tell)",
+          "seconds between them where the interval is longer (1; 9 for what only the broker's statistics tell, 6 at short intervals)",
         ),
     }).optional(),
     recover: object({
@@ -123,7 +130,8 @@ export function policyOf(
 }
 
 function defaultPauseMs(ofAllMs: number | undefined, asks: Asks, intervalMs: number): number {
-  if (asks === "broker") return Math.max(ofAllMs ?? 0, STATISTICS_LAG_MS);
+  const redeployedMs = Math.min(REDEPLOYMENT_MS, intervalMs - BEFORE_NEXT_MS);
+  if (asks === "broker") return Math.max(ofAllMs ?? redeployedMs, STATISTICS_LAG_MS);
   // A worker takes longer to come back than a server's port.
   return ofAllMs ?? (asks === "passive" ? Math.min(intervalMs, STATISTICS_LAG_MS) : PAUSE_MS);
 }

@@ -38,3 +38,7 @@ export interface Policy {
 export const PAUSE_MS = 1_000;
 /** RabbitMQ's statistics lag by up to 5 s: a second look before that would see the same. */
 export const STATISTICS_LAG_MS = 6_000;
+/** A worker that was deployed anew is back after some seconds, and seen so long after. */
+export const REDEPLOYMENT_MS = 9_000;
+/** Who looks more often than that wants to know sooner: so much before the next interval. */
+export const BEFORE_NEXT_MS = 1_000;

@@ -36,13 +36,20 @@ test("flapping can be switched off by either, and on again", () => {
 });
 
 test("what only statistics tell is looked at again after longer than they lag, unless it says so itself", () => {
-  const pauseMs = (own: number | undefined, ofAll: number | undefined) =>
-    policyOf([{ confirm: { pause: own } }], { confirm: { pause: ofAll } }, BASE, "broker", []).confirm
-      .pauseMs;
-  expect([pauseMs(undefined, undefined), pauseMs(undefined, 2_000), pauseMs(undefined, 9_000)]).toEqual([
-    6_000, 6_000, 9_000,
-  ]);
+  const pauseMs = (own: number | undefined, ofAll: number | undefined, intervalMs = 10_000) =>
+    policyOf(
+      [{ confirm: { pause: own } }],
+      { confirm: { pause: ofAll } },
+      { ...BASE, intervalMs },
+      "broker",
+      [],
+    ).confirm.pauseMs;
+  expect([pauseMs(undefined, 2_000), pauseMs(undefined, 12_000)]).toEqual([6_000, 12_000]);
   expect(pauseMs(500, undefined)).toBe(500);
+  // Longer than a worker takes to be deployed anew, unless it is looked at more often than that.
+  expect([1_000, 8_000, 10_000, 60_000].map((ms) => pauseMs(undefined, undefined, ms))).toEqual([
+    6_000, 7_000, 9_000, 9_000,
+  ]);
 });
 
 test("what is counted has no statistics that lag, but a worker takes its time to come back", () => {
