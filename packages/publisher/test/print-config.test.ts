@@ -101,7 +101,7 @@ test("the file is there with each component, its options as they are written, an
     severity: "fail",
     dependsOn: [],
   };
-  const asked = { ...policy, confirm: { looks: 2, pause: 6 } };
+  const asked = { ...policy, confirm: { looks: 2, pause: 9 } };
   expect(JSON.parse(JSON.stringify(file.components))).toEqual([
     {
       kind: "service",
