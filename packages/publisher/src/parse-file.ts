@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { componentKey, inCircles, referred } from "./dependencies.ts";
+import { componentKey, referred } from "./dependencies.ts";
+import { dependencyProblems, knownNames, type Named, type Problem } from "./file-dependencies.ts";
 import { componentName, type File, fileSchema, probeKinds } from "./file-schema.ts";
 import { type Finding, finding, pathText, told } from "./finding.ts";
 import { isNote, type Json, type Path, parseJsonText, type Repeated } from "./json-text.ts";
@@ -74,11 +75,6 @@ function parsedTargets(text: string): ParsedTargets {
 }
 
 type Heartbeat = File["heartbeat"];
-
-interface Problem {
-  readonly path: Path;
-  readonly message: string;
-}
 
 /** A component as it stands in the file, its parents still as references. */
 interface Entry {
@@ -172,12 +168,6 @@ function doubled(entries: readonly Entry[]): Problem[] {
   );
 }
 
-/** Whatever has a name, with its parents. */
-interface Named extends ComponentName {
-  readonly path: Path;
-  readonly dependsOn: readonly string[];
-}
-
 function places({ rmq_consumers }: Heartbeat, entries: readonly Entry[]): Named[] {
   const queues = rmq_consumers.flatMap(({ queue, dependsOn = [], listeners }, index): Named[] => {
     const path = ["heartbeat", "rmq_consumers", index];
@@ -193,38 +183,6 @@ function places({ rmq_consumers }: Heartbeat, entries: readonly Entry[]): Named[
     ...entries.map(({ component: { kind, name }, path, dependsOn }) => ({ kind, name, path, dependsOn })),
   ];
 }
-
-function dependencyProblems(named: readonly Named[]): Problem[] {
-  const known = knownNames(named);
-  const parents = new Map<string, string[]>();
-  const problems: Problem[] = [];
-  for (const { path, dependsOn, ...component } of named) {
-    const own = parents.get(componentKey(component)) ?? [];
-    parents.set(componentKey(component), own);
-    for (const [index, reference] of dependsOn.entries()) {
-      const at = [...path, "dependsOn", index];
-      const [parent, other] = referred(reference, known);
-      if (!parent) problems.push({ path: at, message: "is no component's name" });
-      else if (other) problems.push({ path: at, message: BOTH_KINDS });
-      else own.push(componentKey(parent));
-    }
-  }
-  const circles = inCircles(parents);
-  const circular = named.filter((one) => one.dependsOn.length > 0 && circles.has(componentKey(one)));
-  return [
-    ...problems,
-    ...circular.map(({ path }) => ({
-      path: [...path, "dependsOn"],
-      message: "it depends on itself, at once or through others",
-    })),
-  ];
-}
-
-function knownNames(named: readonly Named[]): ReadonlyMap<string, ComponentName> {
-  return new Map(named.map(({ kind, name }) => [componentKey({ kind, name }), { kind, name }]));
-}
-
-const BOTH_KINDS = "is the name of a service and of a queue: write service: or queue: before it";
 
 function targetsIn(
   { rmq_consumers, defaults }: Heartbeat,
