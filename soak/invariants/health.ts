@@ -1,5 +1,5 @@
 import type { Health } from "../../demo/health.ts";
-import { type Timeline, wasEver } from "./timeline.ts";
+import { type Timeline, mayHaveBeen } from "./timeline.ts";
 
 /** A component as /health lists it, with all that it consists of. */
 export interface WatchedComponent {
@@ -35,7 +35,7 @@ export function healthProblems(
       problems.push(`200, although ${kind} ${name} of site ${site} is ${told?.state ?? "not told"}`);
     if (listed?.state !== "fresh" || !told) continue;
     if (told.state !== "up" && told.state !== "down") continue;
-    if (!wasEver(told.state, truths, askedAtMs - allowedMs, answeredAtMs))
+    if (!mayHaveBeen(told.state, truths, askedAtMs - allowedMs, answeredAtMs))
       problems.push(
         `${kind} ${name} of site ${site} is told ${told.state}, and has not been so for ${allowedMs / 1000} s`,
       );

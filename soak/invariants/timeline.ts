@@ -40,11 +40,18 @@ export function timeline(first: Truth, atMs: number): Timeline {
   };
 }
 
-/** Whether these together, of which the worst counts, were so at any moment from `fromMs` to `toMs`, both included. */
-export function wasEver(truth: Truth, timelines: readonly Timeline[], fromMs: number, toMs: number): boolean {
-  const moments = [fromMs, ...timelines.flatMap((timeline) => timeline.changesBetween(fromMs, toMs))];
-  return moments.some((atMs) => {
-    const worst = timelines.every((timeline) => timeline.at(atMs) === "up") ? "up" : "down";
-    return worst === truth;
-  });
+/**
+ * Whether what these make up together, of which the worst counts, may have been seen as `truth` from `fromMs` to `toMs`, both
+ * included: each is looked at by itself, and sooner seen to be up than believed to be down, so that they need not have
+ * been up at one moment.
+ */
+export function mayHaveBeen(
+  truth: Truth,
+  timelines: readonly Timeline[],
+  fromMs: number,
+  toMs: number,
+): boolean {
+  const wasEver = (timeline: Timeline) =>
+    [fromMs, ...timeline.changesBetween(fromMs, toMs)].some((atMs) => timeline.at(atMs) === truth);
+  return truth === "up" ? timelines.every(wasEver) : timelines.some(wasEver);
 }
