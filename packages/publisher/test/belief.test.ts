@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Belief, believe, unlooked } from "../src/belief.ts";
+import { type Belief, believe, forget, unlooked } from "../src/belief.ts";
 import type { Policy } from "../src/policy.ts";
 import type { Observation } from "../src/probe.ts";
 import { POLICY } from "./watched.ts";
@@ -84,6 +84,14 @@ describe("the policy", () => {
   test("what was never seen is up at the first look, whatever it takes to recover", () => {
     expect(states([UP], { recover: { looks: 3 } })).toEqual(["up"]);
     expect(states([DOWN, UP], { recover: { looks: 3 } })).toEqual(["unknown", "up"]);
+  });
+
+  test("so is what nobody has looked at for long: it begins anew", () => {
+    const recover = { looks: 3 };
+    const down = beliefs([UP, DOWN, DOWN], { recover }).at(-1) ?? unlooked(0);
+    const now = { wallMs: 60_000, monotonicMs: 60_000 };
+    const after = believe(forget(down, 50_000), UP, now, { ...POLICY, recover });
+    expect(after).toMatchObject({ state: "up", sinceMs: 60_000 });
   });
 
   const flapping = { changes: 4, looks: 6, calm: 1 };
