@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { inject, onTestFinished } from "vitest";
+import { inject, onTestFinished, type TestContext } from "vitest";
 import { managementHeaders, managementUrl } from "./brokers/addresses.ts";
 import { connectRedis, type RedisConnection } from "./brokers/redis-connection.ts";
 
@@ -17,13 +17,16 @@ const CLAIM_SECONDS = 3_600;
 const CLAIM_WITHIN_MS = 30_000;
 const BETWEEN_CLAIMS_MS = 200;
 
+/** Has something done when a test is finished. Tests that run side by side each have to say which they are. */
+export type WhenFinished = TestContext["onTestFinished"];
+
 /** A new vhost that only this test knows, gone when the test is finished; its name ends as asked for. */
-export async function freshVhost(nameEnd = ""): Promise<Vhost> {
+export async function freshVhost(nameEnd = "", whenFinished: WhenFinished = onTestFinished): Promise<Vhost> {
   const { host, amqpPort, user, password } = inject("rabbitmq");
   const name = `test-${randomBytes(6).toString("hex")}${nameEnd}`;
   const segment = encodeURIComponent(name);
   await manage("PUT", `vhosts/${segment}`);
-  onTestFinished(() => manage("DELETE", `vhosts/${segment}`));
+  whenFinished(() => manage("DELETE", `vhosts/${segment}`));
   await manage("PUT", `permissions/${segment}/${encodeURIComponent(user)}`, {
     configure: ".*",
     write: ".*",
